@@ -1,0 +1,31 @@
+"""Fikstür. `create_app` is the wiring diagram: what is built, in what order, and nothing else."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from config import Config
+
+
+def create_app(config: "Config", *, edges: bool = True) -> "Flask":
+    """The app; without `edges` (panel, API, commands) it is what a worker needs."""
+    from flask import Flask
+
+    from app.core import log
+    from app.core.db import init_db
+    from app.core.text import read_times_in
+
+    log.set_up(config.log_level, config.log_format)
+    read_times_in(config.time_zone)
+    app = Flask("app")
+    app.config["SECRET_KEY"] = config.secret_key
+    app.config["FIKSTUR"] = config
+    init_db(app, config.database_url, threads=config.worker_threads + 16)
+    if edges:
+        # Imported here: the edges import the tasks, which build an app of their own.
+        from app import admin, api, cli
+
+        for edge in (admin, api, cli):
+            edge.init_app(app, config)
+    return app

@@ -1,0 +1,59 @@
+"""The panel: lists on Flask-Admin, pages of our own; `init_app` is its wiring diagram."""
+
+from flask import Flask, redirect, url_for
+from flask_admin import Admin
+from flask_admin.theme import Bootstrap4Theme
+from werkzeug.wrappers import Response
+
+from app.admin import details, language, login, look, problems, search, security
+from app.admin.answers import AnswersView
+from app.admin.changes import ChangesView
+from app.admin.dashboard import DashboardView
+from app.admin.days import DaysView
+from app.admin.details import DetailsView
+from app.admin.errors import ErrorsView
+from app.admin.fetch import FetchView
+from app.admin.job import JobView
+from app.admin.jobs import JobsView
+from app.admin.matches import MatchesView
+from app.admin.requests import RequestsView
+from app.admin.sources import SourcesView
+from app.admin.workers import WorkersView
+from config import Config
+
+# In the order of the menu; the last two have no place in it.
+VIEWS = (
+    DaysView,
+    MatchesView,
+    ChangesView,
+    DetailsView,
+    ErrorsView,
+    JobsView,
+    SourcesView,
+    RequestsView,
+    AnswersView,
+    WorkersView,
+    FetchView,
+    JobView,
+)
+
+
+def init_app(app: Flask, config: Config) -> None:
+    """Mount the panel at /admin, behind the sign-in page."""
+    details.init_app(app)  # before the guard, see there
+    security.init_app(app, config)
+    language.init_app(app, config)
+    login.init_app(app)
+    look.init_app(app)
+    problems.init_app(app)
+    search.init_app(app)
+    app.add_url_rule("/", "home", home)
+    theme = Bootstrap4Theme(base_template="panel/base.html")
+    panel = Admin(app, name="Fikstür", index_view=DashboardView(), theme=theme)
+    for view in VIEWS:
+        panel.add_view(view())
+
+
+def home() -> Response:
+    """The address without a path."""
+    return redirect(url_for("admin.index"))

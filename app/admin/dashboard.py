@@ -1,0 +1,172 @@
+"""The first page: is all well, what is running, what failed, and the buttons to fetch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import url_for
+from flask_admin import AdminIndexView, expose
+from flask_babel import lazy_gettext
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.accounts.permissions import Permission
+from app.admin import fetch, login, sources
+from app.admin.base import Guarded
+from app.core.clock import now
+from app.core.db import reading
+from app.core.text import N_, Sentence
+from app.errors.models import FixtureError
+from app.fixtures.models import FixtureDay
+from app.jobs.models import OPEN_JOB, ItemState, Job, Worker
+from app.jobs.report import JobReport, job_report, live_workers, totals
+from app.sources import pause
+from app.sources.models import SourceState
+
+MOST_RUNNING = 8
+LIVE_MS, SUM_MS = 2000, 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the status sentence is made of."""
+
+    submitted: int
+    items: dict[str, int]
+    workers: int
+    paused: Sequence[SourceState]
+    errors: Sequence[tuple[str, int]]  # code, open problems; the most frequent first
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the states add up to what was submitted."""
+        return self.submitted == sum(self.items.values())
+
+    @property
+    def open_errors(self) -> int:
+        """Of all codes."""
+        return sum(count for _code, count in self.errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know, how bad it is (bad, warn, good), and where to go about it."""
+
+    level: str
+    sentence: Sentence
+    page: str | None = None  # an endpoint
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """What is wrong, the worst first; never empty. Pure."""
+    waiting = facts.items[ItemState.WAITING]
+    found = []
+    if not facts.balanced:
+        text = N_("The books do not add up: %(submitted)s items submitted, %(counted)s there.")
+        counted = sum(facts.items.values())
+        values = {"submitted": facts.submitted, "counted": counted}
+        found.append(Finding("bad", Sentence(text, values), "jobs.index_view"))
+    if not facts.workers:
+        found.append(Finding(*_no_worker(waiting), "workers.index_view"))
+    for state in facts.paused:
+        text = N_("Source %(source)s is paused (%(code)s); its items wait.")
+        sentence = Sentence(text, {"source": state.source, "code": state.code})
+        found.append(Finding("warn", sentence, "sources.index"))
+    if facts.open_errors:
+        text = N_("Open errors: %(count)s.")
+        found.append(
+            Finding("warn", Sentence(text, {"count": facts.open_errors}), "errors.index_view")
+        )
+    return found or [Finding("good", Sentence(N_("All is well.")))]
+
+
+def _no_worker(waiting: int) -> tuple[str, Sentence]:
+    if not waiting:
+        text = N_("No worker is running: nothing new would be done. %(how)s")
+        return "warn", Sentence(text, {"how": HOW_TO_START})
+    text = N_("No worker is running and %(waiting)s items wait. %(how)s")
+    return "bad", Sentence(text, {"waiting": waiting, "how": HOW_TO_START})
+
+
+HOW_TO_START = Sentence(N_("Start one: python dev.py run, or flask --app wsgi worker"))
+
+
+def facts(session: Session) -> Facts:
+    """Ask the database."""
+    sums = totals(session)
+    at = now()
+    counted = session.execute(
+        select(FixtureError.code, func.count().label("open"))
+        .where(FixtureError.resolved_at.is_(None))
+        .group_by(FixtureError.code)
+        .order_by(func.count().desc(), FixtureError.code)
+    )
+    return Facts(
+        submitted=sums["submitted"],
+        items=sums["items"],
+        workers=len(live_workers(session)),
+        paused=[s for s in pause.states(session) if pause.pause_of(session, s.source, at)],
+        errors=[(row.code, row.open) for row in counted],
+    )
+
+
+def running(session: Session) -> list[JobReport]:
+    """The open jobs with their sums, the oldest first."""
+    wanted = select(Job.id).where(Job.state.in_(OPEN_JOB)).order_by(Job.id).limit(MOST_RUNNING)
+    return [job_report(session, job_id) for job_id in session.scalars(wanted)]
+
+
+def last_fetch(session: Session) -> Any:
+    """When a good list last came; None when none ever did."""
+    return session.scalar(select(func.max(FixtureDay.fetched_at)))
+
+
+class DashboardView(Guarded, AdminIndexView):
+    """Two parts keep themselves up to date: the jobs often, the sum over everything seldom."""
+
+    def __init__(self) -> None:
+        super().__init__(name=lazy_gettext("Dashboard"), url="/admin")
+
+    @expose("/")
+    def index(self) -> str:
+        """All of it."""
+        return self.render(
+            "panel/dashboard.html",
+            day_form=fetch.day_form(),
+            usable=sources.table().usable(),
+            may_fetch=login.may(Permission.FETCH),
+            live_ms=LIVE_MS,
+            sum_ms=SUM_MS,
+            **self._status(),
+            **self._running(),
+        )
+
+    @expose("/live")
+    def live(self) -> str:
+        """The running jobs."""
+        return self.render("panel/_running.html", **self._running())
+
+    @expose("/sum")
+    def sum(self) -> str:
+        """The status sentence, the sum and the open errors."""
+        return self.render("panel/_status.html", **self._status())
+
+    def _running(self) -> dict[str, Any]:
+        with reading() as session:
+            return {"reports": running(session)}
+
+    def _status(self) -> dict[str, Any]:
+        with reading() as session:
+            known = facts(session)
+            workers: Sequence[Worker] = live_workers(session)
+            last = last_fetch(session)
+        return {
+            "facts": known,
+            "findings": judge(known),
+            "workers": workers,
+            "last_fetch": last,
+            "errors_url": lambda code: url_for("errors.index_view", **{CODE_FILTER: code}),
+        }
+
+
+CODE_FILTER = "flt1"  # the second filter of the list of errors; a test holds it

@@ -1,0 +1,277 @@
+"""The page of one job: live progress, its items, the history of each, and the ways to steer it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from flask import flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_admin import expose
+from flask_babel import gettext, lazy_gettext, ngettext
+from markupsafe import Markup
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from app.accounts.permissions import Permission
+from app.admin import export, login, look, words
+from app.admin.base import MOST_ID, PanelView
+from app.admin.errors import submit
+from app.admin.language import say
+from app.admin.problems import refuse
+from app.core.db import persist, reading
+from app.core.text import N_, RequestError, Sentence
+from app.jobs import steer
+from app.jobs.models import ItemOutcome, ItemState, JobItem
+from app.jobs.report import JobReport, job_report, timeline
+from app.jobs.slices import RETRIABLE, Slice, count_retriable, each_item, list_slice, retry_slice
+from app.sources.models import RequestLog
+
+ITEMS_PER_PAGE = 50
+MOST_REQUESTS = 200
+EVERY_MS = 1500
+_ID = f"<int(max={MOST_ID}):job_id>"
+
+
+class JobView(PanelView):
+    """Addressed by the job's number; the list of jobs leads here."""
+
+    def __init__(self) -> None:
+        super().__init__(name=lazy_gettext("Job"), endpoint="job", url="job")
+
+    def is_visible(self) -> bool:
+        """Not in the menu."""
+        return False
+
+    @expose("/")
+    def index(self) -> ResponseReturnValue:
+        """Without a number: the list."""
+        return redirect(url_for("jobs.index_view"))
+
+    @expose(f"/{_ID}")
+    def page(self, job_id: int) -> str:
+        """Everything about the job; the script of the page keeps it up to date."""
+        return self.render("panel/job.html", every_ms=EVERY_MS, **shown(job_id))
+
+    @expose(f"/{_ID}/live")
+    def live(self, job_id: int) -> ResponseReturnValue:
+        """The moving parts of the page. The header tells its script when nothing moves any more."""
+        parts = shown(job_id)
+        ended = not parts["report"].is_open
+        headers = {"X-Poll": "stop"} if ended else {}
+        return self.render("panel/_job.html", **parts), headers
+
+    @expose(f"/{_ID}/item/<int(max={MOST_ID}):item_id>")
+    def item(self, job_id: int, item_id: int) -> str:
+        """What happened to one item, request by request."""
+        with reading() as session:
+            item = session.get(JobItem, item_id)
+            if item is None or item.job_id != job_id:
+                refuse(404, Sentence(N_("There is no item %(id)s in this job."), {"id": item_id}))
+            events = timeline(session, item_id)
+            requests = session.scalars(
+                select(RequestLog)
+                .where(RequestLog.item_id == item_id)
+                .order_by(RequestLog.id)
+                .limit(MOST_REQUESTS)
+            ).all()
+        return self.render("panel/item.html", item=item, events=events, requests=requests)
+
+    @expose(f"/{_ID}/items.xlsx")
+    def items_xlsx(self, job_id: int) -> Response:
+        """The items of the slice shown, as a workbook."""
+        return export_items(slice_of(job_id, request.args), "xlsx")
+
+    @expose(f"/{_ID}/items.csv")
+    def items_csv(self, job_id: int) -> Response:
+        """The same as text."""
+        return export_items(slice_of(job_id, request.args), "csv")
+
+    @expose(f"/{_ID}/retry", methods=("POST",))
+    def retry(self, job_id: int) -> ResponseReturnValue:
+        """A new job for what of the slice has ended without being done."""
+        login.require(Permission.FETCH)
+        try:
+            with reading() as session:
+                job_report(session, job_id)
+                job, left_out = retry_slice(session, slice_of(job_id, request.form))
+        except RequestError as error:
+            flash(say(error.sentence), "error")
+            return redirect(url_for(".page", job_id=job_id))
+        if left_out:
+            flash(
+                ngettext(
+                    "%(num)s item is being tried by another job and left out.",
+                    "%(num)s items are being tried by other jobs and left out.",
+                    left_out,
+                ),
+                "info",
+            )
+        return redirect(url_for(".page", job_id=submit(job)))
+
+    @expose(f"/{_ID}/cancel", methods=("POST",))
+    def cancel(self, job_id: int) -> ResponseReturnValue:
+        """What waits is cancelled at once, what runs when its worker next looks."""
+        by = login.me().username
+        return self._steer(
+            job_id,
+            lambda session: steer.cancel(session, job_id, by=by),
+            gettext("Job %(id)s: everything that waited is cancelled.", id=job_id),
+        )
+
+    @expose(f"/{_ID}/pause", methods=("POST",))
+    def pause(self, job_id: int) -> ResponseReturnValue:
+        """Hand out no more of its items."""
+        said = gettext("Job %(id)s is paused; what runs is finished.", id=job_id)
+        return self._steer(job_id, lambda session: steer.pause(session, job_id), said)
+
+    @expose(f"/{_ID}/resume", methods=("POST",))
+    def resume(self, job_id: int) -> ResponseReturnValue:
+        """Go on; the steward rings for it."""
+        said = gettext("Job %(id)s goes on.", id=job_id)
+        return self._steer(job_id, lambda session: steer.resume(session, job_id), said)
+
+    def _steer(
+        self, job_id: int, change: Callable[[Session], object], said: str
+    ) -> ResponseReturnValue:
+        login.require(Permission.FETCH)
+        try:
+            persist(change)
+            flash(said, "success")
+        except RequestError as error:
+            flash(say(error.sentence), "error")
+        return redirect(url_for(".page", job_id=job_id))
+
+
+def slice_of(job_id: int, values: Mapping[str, str]) -> Slice:
+    """The slice an address or a form asks for; what nobody knows is left out."""
+    asked = {name: values.get(name, "") for name in TABLES}
+    known = {name: value for name, value in asked.items() if _is_known(name, value)}
+    return Slice(job_id, **known)
+
+
+def _is_known(name: str, value: str) -> bool:
+    # Codes may be older than the taxonomy.
+    return value in TABLES[name] or (name == "code" and bool(_CODE.fullmatch(value)))
+
+
+_CODE = re.compile(r"[A-Z_]{1,30}")
+# What a slice can be made of, and the words for it.
+TABLES: dict[str, dict[str, str]] = {
+    "state": words.ITEM_STATES,
+    "outcome": words.OUTCOMES,
+    "code": words.CODES,
+}
+
+
+def shown(job_id: int) -> dict[str, Any]:
+    """What the page and its moving parts show."""
+    wanted = slice_of(job_id, request.args)
+    after = min(max(request.args.get("after", 0, type=int), 0), MOST_ID)
+    with reading() as session:
+        report = _report(session, job_id)
+        items = list_slice(session, wanted, after=after, most=ITEMS_PER_PAGE + 1)
+        retriable = _retriable(session, wanted, report)
+    chosen = {name: value for name in TABLES if (value := getattr(wanted, name)) is not None}
+    return {
+        "report": report,
+        "job": report.job,
+        "slice": wanted,
+        "chosen": chosen,
+        "in_slice": _count(report, wanted),
+        "retriable": retriable if login.may(Permission.FETCH) else 0,
+        "state_bar": state_bar(report),
+        "after": after,
+        "items": items[:ITEMS_PER_PAGE],
+        "more_after": items[ITEMS_PER_PAGE - 1].id if len(items) > ITEMS_PER_PAGE else None,
+        "may_steer": login.may(Permission.FETCH) and report.is_open,
+    }
+
+
+def _retriable(session: Session, wanted: Slice, report: JobReport) -> int:
+    """How many of the slice "Retry this slice" would try again; none where it is not offered."""
+    if wanted.code is not None:
+        return count_retriable(session, wanted)
+    retry_makes_sense = wanted.state in RETRIABLE and wanted.outcome is None
+    return report.items[str(wanted.state)] if retry_makes_sense else 0
+
+
+def _count(report: JobReport, wanted: Slice) -> int | None:
+    """How many items the slice has, where the sums of the job say it."""
+    sums = {"state": report.items, "outcome": report.outcomes, "code": report.errors}
+    asked = [(name, value) for name in sums if (value := getattr(wanted, name)) is not None]
+    if not asked:
+        return report.job.submitted
+    ((name, value), *more) = asked
+    return None if more else sums[name].get(value, 0)
+
+
+# --- the bar: done is shaded by what it means -----------------------------------------------------
+
+_BAR = (
+    *((outcome, "done") for outcome in ItemOutcome),
+    *((state, "") for state in (ItemState.FAILED, ItemState.QUARANTINED, ItemState.CANCELLED)),
+    *((state, "") for state in (ItemState.RUNNING, ItemState.WAITING)),
+)
+
+
+def state_bar(report: JobReport) -> Markup:
+    """A bar made of states, done made of its outcomes. Widths are attributes: no inline style."""
+    if not report.job.submitted:
+        return look.NONE
+    counts = {**report.items, **report.outcomes}
+    parts, at = [], 0.0
+    for name, inside in _BAR:
+        width = 100 * counts.get(name, 0) / report.job.submitted
+        if width:
+            part = Markup(
+                '<rect class="is-{} {}" x="{:.2f}%" width="{:.2f}%" height="100%"></rect>'
+            )
+            parts.append(part.format(name, inside and f"is-{inside}", at, width))
+        at += width
+    words_of = {**words.ITEM_STATES, **words.OUTCOMES}
+    told = ", ".join(f"{counts[n]} {look.word(words_of, n)}" for n, _in in _BAR if counts.get(n))
+    return Markup('<svg class="bar" role="img" aria-label="{}"><title>{}</title>{}</svg>').format(
+        told, told, Markup("").join(parts)
+    )
+
+
+# --- a slice as a file ----------------------------------------------------------------------------
+
+COLUMNS = {
+    "id": lazy_gettext("Number"),
+    "key": lazy_gettext("Key"),
+    "source": lazy_gettext("Source"),
+    "kind": lazy_gettext("Work"),
+    "state": lazy_gettext("State"),
+    "outcome": lazy_gettext("Outcome"),
+    "code": lazy_gettext("Code"),
+    "message": lazy_gettext("What happened"),
+    "attempts": lazy_gettext("Attempts"),
+    "crashes": lazy_gettext("Crashes"),
+    "started_at": lazy_gettext("Started"),
+    "finished_at": lazy_gettext("Ended"),
+}
+
+
+def export_items(wanted: Slice, form: str) -> Response:
+    """The slice as a file to keep; 404 when there is no such job."""
+    chosen = [value for name in TABLES if (value := getattr(wanted, name)) is not None]
+    with reading() as session:
+        _report(session, wanted.job_id)
+        name = "-".join(["job", str(wanted.job_id), *chosen])
+        header = [str(text) for text in COLUMNS.values()]
+        return export.download(name, form, header, _rows(session, wanted))
+
+
+def _rows(session: Session, wanted: Slice) -> Iterator[Sequence[export.Value]]:
+    """States and codes as they are, for programs; the message in the language of the page."""
+    for item in each_item(session, wanted):
+        yield [say(item.message) if name == "message" else getattr(item, name) for name in COLUMNS]
+
+
+def _report(session: Session, job_id: int) -> JobReport:
+    try:
+        return job_report(session, job_id)
+    except RequestError as error:
+        refuse(404, error.sentence)

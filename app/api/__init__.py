@@ -1,0 +1,19 @@
+"""The JSON interface under /api, and /healthz. The words of the panel and the commands in JSON."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from config import Config
+
+
+def init_app(app: "Flask", config: "Config") -> None:
+    """Mount it. Sign-in and CSRF protection come with the panel, which must be there first."""
+    from app.api import base, errors, fixtures, jobs, sources
+    from app.api.health import healthz
+
+    base.init_app(app)
+    for part in (jobs.jobs, fixtures.fixtures, errors.errors, sources.sources, base.rest):
+        app.register_blueprint(part, url_prefix="/api")
+    app.add_url_rule("/healthz", "healthz", healthz)

@@ -1,0 +1,36 @@
+"""The commands: `flask --app wsgi …`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask
+from flask_migrate import Migrate
+
+from app.core.db import db
+
+HOUSE = Path(__file__).parent.parent.parent
+
+if TYPE_CHECKING:
+    from config import Config
+
+
+def init_app(app: Flask, config: "Config") -> None:
+    """Add the commands to the app."""
+    import click
+
+    from app.cli import details, doctor, errors, fixtures, jobs, setup, sources, users, web, worker
+    from app.cli.base import speak
+
+    groups = (
+        fixtures.fixtures,
+        details.details,
+        errors.errors,
+        jobs.jobs,
+        sources.sources,
+        users.users,
+    )
+    for command in (*groups, doctor.doctor, setup.setup, web.web, worker.worker):
+        app.cli.add_command(command)
+    if click.get_current_context(silent=True):  # somebody typed a command: answer in his language
+        speak(config.language)
+    Migrate(app, db, directory=str(HOUSE / "migrations"))

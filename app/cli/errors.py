@@ -1,0 +1,173 @@
+"""`flask errors`: open problems, and asking again."""
+
+import json
+from collections.abc import Sequence
+
+import click
+
+import tasks
+from app.cli import watch as watching
+from app.cli.base import (
+    ID,
+    LIMIT,
+    Group,
+    Mistyped,
+    answer,
+    argument,
+    by,
+    language,
+    local_time,
+    option,
+    say,
+    table,
+    tell,
+    typed,
+)
+from app.core.db import reading
+from app.core.text import N_, Sentence
+from app.errors.models import FixtureError
+from app.errors.present import error_as_dict
+from app.fixtures.report import get_error, list_errors
+from app.fixtures.retry import Filter, all_matching, chosen, retry_request
+from app.jobs.models import Trigger
+from app.jobs.present import job_as_dict
+from app.jobs.report import job_report
+from app.jobs.submit import JobRequest
+from app.sources.base import Code
+from app.sources.registry import adapter
+
+errors = Group("errors", help=N_("See open problems and ask again."))
+source_option = option("--source", metavar="NAME", help=N_("Only of this source."))
+code_option = option(
+    "--code",
+    type=click.Choice([code.value for code in Code], case_sensitive=False),
+    metavar="CODE",
+    help=N_("Only with this code, such as RATE_LIMITED."),
+)
+kind_option = option("--kind", metavar="KIND", help=N_("Only of this work, such as fetch_day."))
+
+
+@errors.command("list", help=N_("Open problems, the newest first."))
+@source_option
+@code_option
+@kind_option
+@option("--all", "with_resolved", is_flag=True, help=N_("Those that were resolved too."))
+@option("--limit", type=LIMIT, default=50, help=N_("At most so many."))
+@option("--before", type=ID, metavar="ID", help=N_("Older than this problem: the next page."))
+def list_(
+    source: str | None,
+    code: str | None,
+    kind: str | None,
+    with_resolved: bool,  # noqa: FBT001  click hands it over by name
+    limit: int,
+    before: int | None,
+) -> None:
+    """Reads only."""
+    wanted = _filter(source, code, kind)
+    with reading() as session:
+        rows = list_errors(session, wanted, with_resolved=with_resolved, before=before, most=limit)
+    answer([error_as_dict(row, language()) for row in rows], lambda: _show_list(rows))
+
+
+def _filter(source: str | None, code: str | None, kind: str | None) -> Filter:
+    with typed():
+        name = adapter(source).name if source else None
+    return Filter(source=name, code=code, kind=kind)
+
+
+def _show_list(rows: Sequence[FixtureError]) -> None:
+    if not rows:
+        say(N_("There are no open errors."))
+        return
+    table(
+        (
+            N_("Error"),
+            N_("Source"),
+            N_("Key"),
+            N_("Code"),
+            N_("Attempts"),
+            N_("Last seen"),
+            N_("Next try"),
+            N_("Message"),
+        ),
+        [
+            (
+                row.id,
+                row.source,
+                row.key,
+                row.code,
+                row.attempts,
+                local_time(row.last_seen_at),
+                local_time(row.next_try_at) or "-",
+                row.message.to(language()),
+            )
+            for row in rows
+        ],
+    )
+
+
+@errors.command("show", help=N_("One problem with its evidence."))
+@argument("error_id", metavar="ID", type=ID, help=N_("The number of an error."))
+def show(error_id: int) -> None:
+    """Open or resolved."""
+    with reading() as session:
+        row = get_error(session, error_id)
+    answer(error_as_dict(row, language(), with_evidence=True), lambda: _show_error(row))
+
+
+def _show_error(row: FixtureError) -> None:
+    _show_list([row])
+    if row.resolved_at is not None:
+        say(
+            N_("Resolved at %(at)s by %(by)s."),
+            at=local_time(row.resolved_at),
+            by=row.resolved_by,
+        )
+    click.echo(json.dumps(row.evidence, ensure_ascii=False, indent=2, default=str))
+
+
+@errors.command("retry", help=N_("Ask again: for these errors, or with --all for all that fit."))
+@argument("ids", metavar="[ID]...", nargs=-1, type=ID, help=N_("The numbers of errors."))
+@option("--all", "everything", is_flag=True, help=N_("All open errors that fit the filter."))
+@source_option
+@code_option
+@kind_option
+@option(
+    "--wait", is_flag=True, help=N_("Wait until the job has ended; exit 1 if any of it failed.")
+)
+def retry(
+    ids: Sequence[int],
+    everything: bool,  # noqa: FBT001  click hands it over by name
+    source: str | None,
+    code: str | None,
+    kind: str | None,
+    wait: bool,  # noqa: FBT001
+) -> None:
+    """One item per problem; those that are being tried already are left out."""
+    if bool(ids) == everything:
+        raise Mistyped(Sentence(N_("Name the errors to retry by their numbers, or give --all.")))
+    if ids and (source or code or kind):
+        raise Mistyped(Sentence(N_("A filter goes with --all, not with numbers.")))
+    _submit(_request(ids, _filter(source, code, kind)), wait=wait)
+
+
+def _request(ids: Sequence[int], wanted: Filter) -> JobRequest:
+    with reading() as session:
+        rows = chosen(session, ids) if ids else all_matching(session, wanted)
+        return retry_request(session, rows, "asked")
+
+
+def _submit(request: JobRequest, *, wait: bool) -> None:
+    submitted = tasks.submit(request, by=by(), trigger=Trigger.CLI)
+    tell(
+        Sentence(
+            N_("Job %(id)s asks again for %(count)s."),
+            {"id": submitted.job_id, "count": submitted.items},
+        )
+    )
+    extra = {"joined": submitted.joined, "asked": submitted.items}
+    if wait:
+        watching.end_with(watching.watch(submitted.job_id), **extra)
+    with reading() as session:
+        report = job_report(session, submitted.job_id)
+    answer(job_as_dict(report, language()) | extra, lambda: None)

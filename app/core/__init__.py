@@ -1,0 +1,1 @@
+"""Database, queue, clock, log and text: what every part stands on. Knows nothing of football."""

@@ -1,0 +1,60 @@
+"""The bell: Huey on Redis or SQLite, carrying nothing but a job's id. The ledger is the queue."""
+
+import json
+import logging
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from huey import Huey, RedisHuey, SqliteHuey
+from huey.registry import Message
+from huey.serializer import Serializer
+from redis import ConnectionPool
+from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
+
+# What may wait unheard. Few messages keep priority, pause and cancel immediate, and make a lost
+# queue cheap: whatever waits in the ledger is rung again.
+MOST_BELLS = 16
+
+
+class JsonSerializer(Serializer):
+    """Messages as JSON: a queue that somebody else can write to must not be able to run code."""
+
+    def _serialize(self, data: Message) -> bytes:
+        fields = {name: value for name, value in data._asdict().items() if value is not None}
+        return json.dumps(fields, default=str).encode()
+
+    def _deserialize(self, data: bytes) -> Message:
+        return Message(**json.loads(data))
+
+
+def build_huey(redis_url: str | None, data_dir: Path) -> Huey:
+    """Huey on Redis, or on a file of its own beside the database when there is no Redis."""
+    options: dict[str, Any] = {"results": False, "serializer": JsonSerializer(), "utc": True}
+    if redis_url:
+        # socket_timeout above read_timeout: else a message may go to a socket already closed.
+        pool = ConnectionPool.from_url(redis_url, socket_timeout=10, socket_connect_timeout=3)
+        return RedisHuey("fikstur", connection_pool=pool, read_timeout=1, **options)
+    return SqliteHuey("fikstur", filename=str(data_dir / "queue.db"), timeout=10, **options)
+
+
+def ring(huey: Huey, task: str, job_id: int, times: int = 1) -> bool:
+    """Wake workers for a job by the task named as its kind; False when nobody could be told.
+
+    A lost bell costs nothing: the steward rings again for what waits unclaimed.
+    """
+    try:
+        room = MOST_BELLS - huey.pending_count()
+        for _ in range(min(times, room)):
+            huey.enqueue(huey._registry.string_to_task(f"tasks.{task}")((job_id,)))
+    except (RedisError, sqlite3.Error, OSError) as error:
+        log.warning("the queue cannot be reached (%s); the steward rings again", error)
+        return False
+    return room > 0
+
+
+def check(huey: Huey) -> int:
+    """How many bells wait. Raises when the queue cannot be reached."""
+    return int(huey.pending_count())

@@ -1,0 +1,1 @@
+"""What went wrong: told apart, recorded, resolved. Nothing here fetches or retries."""

@@ -1,0 +1,220 @@
+"""What the ledger says of jobs, for people and programs. Reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.core.db import current_time
+from app.core.text import N_, RequestError, Sentence
+from app.jobs.models import (
+    OPEN_JOB,
+    ItemOutcome,
+    ItemState,
+    Job,
+    JobEvent,
+    JobItem,
+    JobState,
+    Worker,
+)
+from app.sources.models import SourceState
+from app.sources.pause import UNTIL_RESUMED, pause_of
+
+WORKER_ALIVE_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """One job with its sums. Every key of each sum is present, zero or not."""
+
+    job: Job
+    items: dict[str, int]  # state -> items; their sum is job.submitted
+    outcomes: dict[str, int]  # of the done ones
+    errors: dict[str, int]  # code -> items whose last verdict it is, done ones left out
+    ended: int
+    rate: float | None  # items ended per second since the first claim
+    left_s: float | None  # seconds until the end at that rate
+    waits_for: Sentence | None
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the states add up to what was submitted."""
+        return sum(self.items.values()) == self.job.submitted
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything can still change."""
+        return self.job.state in OPEN_JOB
+
+
+def job_report(session: Session, job_id: int) -> JobReport:
+    """The job and its sums. RequestError when there is no such job."""
+    job = session.get(Job, job_id)
+    if job is None:
+        raise RequestError(N_("There is no job %(id)s."), id=job_id)
+    items, outcomes, errors = sums(session, job_id)
+    ended = job.submitted - items[ItemState.WAITING] - items[ItemState.RUNNING]
+    now = current_time(session)
+    rate = _rate(job, ended, now)
+    left = job.submitted - ended
+    return JobReport(
+        job=job,
+        items=items,
+        outcomes=outcomes,
+        errors=errors,
+        ended=ended,
+        rate=rate,
+        left_s=left / rate if rate and job.finished_at is None else None,
+        waits_for=waits_for(session, job, items, now),
+    )
+
+
+def sums(session: Session, job_id: int) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """Items per state, done items per outcome, and not done ones per code."""
+    items: dict[str, int] = dict.fromkeys((state.value for state in ItemState), 0)
+    outcomes: dict[str, int] = dict.fromkeys((outcome.value for outcome in ItemOutcome), 0)
+    errors: dict[str, int] = {}
+    counted = (
+        select(JobItem.state, JobItem.outcome, JobItem.code, func.count())
+        .where(JobItem.job_id == job_id)
+        .group_by(JobItem.state, JobItem.outcome, JobItem.code)
+    )
+    for state, outcome, code, count in session.execute(counted):
+        items[state] += count
+        if outcome is not None:
+            outcomes[outcome] += count
+        elif code is not None:
+            errors[code] = errors.get(code, 0) + count
+    return items, outcomes, errors
+
+
+def _rate(job: Job, ended: int, now: datetime) -> float | None:
+    if job.started_at is None or not ended:
+        return None
+    seconds = ((job.finished_at or now) - job.started_at).total_seconds()
+    return ended / max(seconds, 0.001)
+
+
+def waits_for(session: Session, job: Job, items: dict[str, int], now: datetime) -> Sentence | None:
+    """Why nothing of the job runs at the moment; None when something does or nothing is left."""
+    if items[ItemState.RUNNING] or not items[ItemState.WAITING]:
+        return None
+    if job.paused_at is not None:
+        return Sentence(N_("The job is paused."))
+    if pause := held_by_source(session, job.id, now):
+        return pause
+    earliest = earliest_start(session, job)
+    if earliest is not None and earliest > now:
+        seconds = round((earliest - now).total_seconds())
+        return Sentence(N_("The next try is in %(seconds)s seconds."), {"seconds": seconds})
+    if not live_workers(session):
+        return Sentence(N_("No worker is running. Start one: flask --app wsgi worker"))
+    return Sentence(N_("It waits for a free worker."))
+
+
+def held_by_source(session: Session, job_id: int, now: datetime) -> Sentence | None:
+    """What holds every waiting item of the job; None when the source of one is free to be asked."""
+    sources = session.scalars(
+        select(JobItem.source)
+        .where(JobItem.job_id == job_id, JobItem.state == ItemState.WAITING)
+        .distinct()
+    ).all()
+    states = [session.get(SourceState, source) if source else None for source in sources]
+    held = [state for state in states if state is not None and _free_at(state, now) is not None]
+    if not held or len(held) < len(sources):
+        return None
+    first = min(held, key=lambda state: _free_at(state, now) or now)
+    return _why_held(session, first, now)
+
+
+def _free_at(state: SourceState, now: datetime) -> datetime | None:
+    """When the source may be asked again; None when it may be now."""
+    times = [at for at in (state.paused_until, state.free_at) if at is not None and at > now]
+    return max(times, default=None)
+
+
+def _why_held(session: Session, state: SourceState, now: datetime) -> Sentence:
+    if pause_of(session, state.source, now):
+        return Sentence(
+            N_("Source %(source)s is paused (%(code)s) until %(until)s."),
+            {"source": state.source, "code": state.code, "until": _when(state.paused_until)},
+        )
+    seconds = ((state.free_at or now) - now).total_seconds()
+    return Sentence(
+        N_("The limit of %(source)s is reached; its next request goes out in %(seconds)s s."),
+        {"source": state.source, "seconds": max(round(seconds), 1)},
+    )
+
+
+def earliest_start(session: Session, job: Job) -> datetime | None:
+    """When the first waiting item may be handed out, UNTIL_RESUMED when somebody must resume it.
+
+    None when nothing of the job waits.
+    """
+    if job.paused_at is not None:
+        return UNTIL_RESUMED
+    now = current_time(session)
+    first_of = (
+        select(JobItem.source, func.min(JobItem.not_before))
+        .where(JobItem.job_id == job.id, JobItem.state == ItemState.WAITING)
+        .group_by(JobItem.source)
+    )
+    starts = []
+    for source, not_before in session.execute(first_of):
+        state = session.get(SourceState, source) if source else None
+        starts.append(max(not_before, (state and _free_at(state, now)) or not_before))
+    return min(starts, default=None)
+
+
+def _when(until: datetime | None) -> Sentence | datetime:
+    if until is None or until >= UNTIL_RESUMED:
+        return Sentence(N_("somebody resumes it"))
+    return until
+
+
+def list_jobs(
+    session: Session, *, state: JobState | None = None, before: int | None = None, most: int = 50
+) -> Sequence[Job]:
+    """The newest jobs first; `before` is the last id of the page before."""
+    wanted = select(Job).order_by(Job.id.desc()).limit(most)
+    if state is not None:
+        wanted = wanted.where(Job.state == state)
+    if before is not None:
+        wanted = wanted.where(Job.id < before)
+    return session.scalars(wanted).all()
+
+
+def list_items(
+    session: Session, job_id: int, *, state: str | None = None, after: int = 0, most: int = 100
+) -> Sequence[JobItem]:
+    """Items of a job as they were asked for; `after` is the last id of the page before."""
+    wanted = select(JobItem).where(JobItem.job_id == job_id, JobItem.id > after)
+    if state is not None:
+        wanted = wanted.where(JobItem.state == state)
+    return session.scalars(wanted.order_by(JobItem.id).limit(most)).all()
+
+
+def timeline(session: Session, item_id: int) -> Sequence[JobEvent]:
+    """Everything that happened to an item, oldest first."""
+    return session.scalars(
+        select(JobEvent).where(JobEvent.item_id == item_id).order_by(JobEvent.id)
+    ).all()
+
+
+def live_workers(session: Session) -> Sequence[Worker]:
+    """The worker processes whose heartbeat is fresh."""
+    now = current_time(session)
+    rows = session.scalars(select(Worker).where(Worker.stopped_at.is_(None))).all()
+    return [w for w in rows if (now - w.heartbeat_at).total_seconds() < WORKER_ALIVE_S]
+
+
+def totals(session: Session) -> dict[str, Any]:
+    """Items per state over all jobs, and what was submitted in all."""
+    counted = session.execute(select(JobItem.state, func.count()).group_by(JobItem.state))
+    items: dict[str, int] = dict.fromkeys((state.value for state in ItemState), 0)
+    items |= {state: count for state, count in counted}  # noqa: C416  rows are not pairs to mypy
+    submitted = session.scalar(select(func.coalesce(func.sum(Job.submitted), 0)))
+    return {"submitted": submitted or 0, "items": items}

@@ -1,0 +1,130 @@
+"""Working on a job: claim, hand to its handler, see to what the handler could not."""
+
+import logging
+import random
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from app.core.clock import now
+from app.core.db import persist, reading
+from app.core.log import job_in_hand
+from app.core.text import N_, Sentence
+from app.errors.classify import Outcome
+from app.errors.policy import plan
+from app.errors.record import Problem, record_error
+from app.jobs import budget, ledger
+from app.jobs.models import JobItem
+from app.jobs.moves import Claim, Report, StaleError
+from app.jobs.worker import CancelledError, Worker
+from app.sources.base import Code, Scope
+
+log = logging.getLogger(__name__)
+
+# A bell works this long on one job, then rings for itself again behind the others: a small job
+# waits for a slice of a huge one, never for all of it.
+SLICE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """How one kind of item is worked on.
+
+    `work` ends the item through the ledger itself, effect and end in one transaction. It may raise
+    StaleError and CancelledError; anything else it raises is our mistake and recorded as such.
+    """
+
+    work: Callable[[Claim, Worker], None]
+    deadline_s: float = 300  # after so long it is taken for hung
+    most: int = 1  # items per claim
+
+
+def work_on(worker: Worker, job_id: int, handlers: Mapping[str, Handler]) -> bool:
+    """Work on a job for a slice of time. True when more of it could run right now."""
+    until = time.monotonic() + SLICE_S
+    deadline_s = max(handler.deadline_s for handler in handlers.values())
+    most = min(handler.most for handler in handlers.values())
+    while not worker.stopping.is_set():
+        claims = worker.claim(job_id, handlers.keys(), deadline_s=deadline_s, most=most)
+        for claim in claims:
+            _work_on_item(worker, claim, handlers[claim.kind])
+        if not claims:
+            return False
+        if time.monotonic() > until:
+            return more_to_claim(job_id)
+    return False
+
+
+def more_to_claim(job_id: int) -> bool:
+    """Whether an item of the job could be claimed now."""
+    waiting = exists().where(JobItem.job_id == job_id, *ledger.may_run_now())
+    with reading() as session:
+        return bool(session.scalar(select(waiting)))
+
+
+def _work_on_item(worker: Worker, claim: Claim, handler: Handler) -> None:
+    token = job_in_hand.set(f"job {claim.job_id} item {claim.item_id} ({claim.key})")
+    try:
+        worker.check(claim)
+        handler.work(claim, worker)
+    except Exception as error:  # noqa: BLE001  the item must end, whatever our mistake was
+        end_badly(claim, error)
+    finally:
+        worker.let_go(claim)
+        job_in_hand.reset(token)
+
+
+def end_badly(claim: Claim, error: Exception) -> None:
+    """See to an item whose handler raised: cancelled, taken by somebody else, or our mistake."""
+    if isinstance(error, StaleError):
+        log.warning("%s; another worker has it, nothing was written", error)
+        return
+    try:
+        if isinstance(error, CancelledError):
+            persist(lambda session: ledger.drop(session, claim))
+        else:
+            log.error("unexpected error", exc_info=error)
+            _record_our_mistake(claim, error)
+    except StaleError:
+        log.warning("item %s was taken by another worker meanwhile", claim.item_id)
+
+
+def _record_our_mistake(claim: Claim, error: Exception) -> None:
+    evidence = {"traceback": "".join(traceback.format_exception(error))[-4000:]}
+    message = Sentence(
+        N_("An unexpected error inside Fikstür (%(error)s). It is a bug; see the evidence."),
+        {"error": f"{type(error).__name__}: {error}"[:300]},
+    )
+    outcome = Outcome(Code.INTERNAL, message, Scope.REQUEST, None, evidence=evidence)
+    persist(lambda session: _end_mistaken(session, claim, outcome))
+
+
+def _end_mistaken(session: Session, claim: Claim, outcome: Outcome) -> None:
+    at = now()
+    decided = plan(outcome, claim.attempts + 1, now=at, random=random.random)
+    report = Report(outcome.code, outcome.message)
+    if decided.in_job and decided.again_s is not None:
+        budget.retry(session, claim, decided.again_s, report, burns_attempt=True)
+    else:
+        ledger.fail(session, claim, report)
+    again = decided.again_s
+    record_error(
+        session,
+        Problem(
+            source=claim.source or "",
+            kind=claim.kind,
+            key=claim.key,
+            code=outcome.code,
+            message=outcome.message,
+            evidence=outcome.evidence,
+            next_try_at=None if again is None else at + timedelta(seconds=again),
+            job_id=claim.job_id,
+            item_id=claim.item_id,
+        ),
+        at,
+    )

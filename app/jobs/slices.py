@@ -1,0 +1,112 @@
+"""Slices of a job: its items by state, outcome or code, counted, walked through, tried again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy.orm import Session
+
+from app.core.text import N_, RequestError
+from app.jobs.models import OPEN_ITEM, ItemState, JobItem
+from app.jobs.submit import ItemRequest, JobRequest
+
+RETRIABLE = (ItemState.FAILED, ItemState.CANCELLED, ItemState.QUARANTINED)
+MOST_RETRIED = 200_000
+PER_STEP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which items of a job; None leaves a column open. A code is that of an item not done."""
+
+    job_id: int
+    state: str | None = None
+    outcome: str | None = None
+    code: str | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What the items fulfil; the counts of `jobs.report.sums` are of the same."""
+        found: list[ColumnElement[bool]] = [JobItem.job_id == self.job_id]
+        for column in (JobItem.state, JobItem.outcome, JobItem.code):
+            if (value := getattr(self, column.key)) is not None:
+                found.append(column == value)
+        if self.code is not None:
+            found.append(JobItem.outcome.is_(None))
+        return found
+
+
+def list_slice(
+    session: Session, wanted: Slice, *, after: int = 0, most: int = 100
+) -> Sequence[JobItem]:
+    """Items as they were asked for; `after` is the last id of the page before."""
+    query = select(JobItem).where(*wanted.conditions, JobItem.id > after)
+    return session.scalars(query.order_by(JobItem.id).limit(most)).all()
+
+
+def each_item(session: Session, wanted: Slice, *, per_step: int = PER_STEP) -> Iterator[Row[Any]]:
+    """Every item of the slice in the order of the ids, a step of them in memory at a time.
+
+    No transaction stays open between two steps.
+    """
+    last = 0
+    while True:
+        query = (
+            select(JobItem.__table__)
+            .where(*wanted.conditions, JobItem.id > last)
+            .order_by(JobItem.id)
+            .limit(per_step)
+        )
+        rows = session.execute(query).all()
+        session.commit()
+        yield from rows
+        if len(rows) < per_step:
+            return
+        last = rows[-1].id
+
+
+def count_retriable(session: Session, wanted: Slice) -> int:
+    """How many items of the slice have ended without being done."""
+    query = select(func.count()).where(*wanted.conditions, JobItem.state.in_(RETRIABLE))
+    return session.scalar(query) or 0
+
+
+def retry_slice(session: Session, wanted: Slice) -> tuple[JobRequest, int]:
+    """A job for what ended without being done, and how many are left out: in hand already.
+
+    RequestError when nothing is left.
+    """
+    query = select(JobItem.source, JobItem.kind, JobItem.key).where(
+        *wanted.conditions, JobItem.state.in_(RETRIABLE)
+    )
+    ended = session.execute(query.order_by(JobItem.id).limit(MOST_RETRIED + 1)).all()
+    _refuse_if_none_or_too_many(len(ended), wanted.job_id)
+    in_hand = _in_hand(session)
+    works = dict.fromkeys(ItemRequest(row.kind, row.key, row.source) for row in ended)
+    free = [work for work in works if work not in in_hand]
+    if not free:
+        raise RequestError(
+            N_("All %(count)s are being tried right now; look at the running jobs."),
+            count=len(ended),
+        )
+    params = {"why": f"slice of job {wanted.job_id}", "of_job": wanted.job_id}
+    return JobRequest("retry_errors", free, params), len(ended) - len(free)
+
+
+def _refuse_if_none_or_too_many(count: int, job_id: int) -> None:
+    if not count:
+        raise RequestError(
+            N_("No item of this slice of job %(id)s has ended without being done."), id=job_id
+        )
+    if count > MOST_RETRIED:
+        raise RequestError(
+            N_("This slice has more than %(most)s items. Try them again code by code."),
+            most=MOST_RETRIED,
+        )
+
+
+def _in_hand(session: Session) -> set[ItemRequest]:
+    """Everything that waits or runs at the moment, of whatever job."""
+    query = select(JobItem.source, JobItem.kind, JobItem.key).where(JobItem.state.in_(OPEN_ITEM))
+    return {ItemRequest(row.kind, row.key, row.source) for row in session.execute(query)}

@@ -1,0 +1,181 @@
+"""The steward: a loop of one second in every worker process that keeps promises the others cannot.
+
+It renews leases, takes back expired ones, rings for what waits, and does what else it is handed.
+There is no leader: each duty is safe to run in any number of processes at once.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.core.clock import now
+from app.core.db import db_now, persist, reading
+from app.core.text import N_, Sentence
+from app.errors.record import Problem, record_error
+from app.jobs import ledger
+from app.jobs.models import OPEN_ITEM, OPEN_JOB, ItemState, Job, JobItem
+from app.jobs.moves import ItemRow
+from app.jobs.worker import Worker
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 5.0
+RING_AGAIN_S = 2.0
+Ring = Callable[[str, int, int], bool]  # kind, job id, times -> somebody could be told
+
+
+@dataclass(slots=True)
+class Duty:
+    """Something to do every `every_s` seconds. One that fails is logged and tried again."""
+
+    name: str
+    do: Callable[[], None]
+    every_s: float = 1.0
+    next_at: float = field(default=0.0)  # monotonic
+
+
+class Steward:
+    """Runs duties in a thread of its own until stopped, inside `context` (the app's)."""
+
+    def __init__(
+        self, duties: Sequence[Duty], context: Callable[[], AbstractContextManager[object]]
+    ) -> None:
+        self._duties = duties
+        self._context = context
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="steward", daemon=True)
+
+    def start(self) -> None:
+        """Begin the loop."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the loop after the pass it is in."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def _loop(self) -> None:
+        while not self._stopped.wait(0.25):
+            with self._context():
+                run_due(self._duties, time.monotonic())
+
+
+def run_due(duties: Sequence[Duty], at: float) -> None:
+    """Do what is due at monotonic time `at`."""
+    for duty in duties:
+        if duty.next_at > at:
+            continue
+        duty.next_at = at + duty.every_s
+        try:
+            duty.do()
+        except Exception:
+            # One duty must not keep the others from theirs; the next pass tries again.
+            log.exception("the steward could not %s", duty.name)
+
+
+def duties_of(worker: Worker) -> list[Duty]:
+    """What only the process that holds the items can do."""
+    return [
+        Duty("renew leases", worker.renew, every_s=worker.lease_s / 4),
+        Duty("notice cancelled jobs", worker.notice_cancels),
+        Duty("say that it lives", worker.beat, every_s=BEAT_S),
+    ]
+
+
+def duties_of_all(ring: Ring) -> list[Duty]:
+    """What any process may do for all."""
+    return [
+        Duty("take back expired leases", take_back_expired),
+        Duty("sweep", sweep_if_needed),
+        Duty("ring for what waits", lambda: ring_waiting(ring)),
+    ]
+
+
+def duty_at_slots(worker: Worker, ring: Ring) -> Duty:
+    """Ring in the moment a slot is free, instead of up to a second later; asks nobody before."""
+
+    def ring_if_free() -> None:
+        if worker.slot_is_free():
+            ring_waiting(ring)
+
+    return Duty("ring for free slots", ring_if_free, every_s=0.0)
+
+
+def take_back_expired() -> None:
+    """Return items whose worker died, hangs or sleeps; quarantine those that killed three."""
+    overdue = exists().where(JobItem.state == ItemState.RUNNING, JobItem.lease_until < db_now())
+    with reading() as session:
+        if not session.scalar(select(overdue)):
+            return
+    for row in persist(_reap):
+        log.warning("item %s: lost by worker %s, now %s", row.id, row.worker, row.state)
+
+
+def _reap(session: Session) -> list[ItemRow]:
+    rows = ledger.reap(session)
+    for row in rows:
+        if row.state == ItemState.QUARANTINED:
+            record_error(session, _quarantine(row), now())
+    return rows
+
+
+def _quarantine(row: ItemRow) -> Problem:
+    return Problem(
+        source=row.source or "",
+        kind=row.kind,
+        key=row.key,
+        code="INTERNAL",
+        message=Sentence(
+            N_(
+                "%(crashes)s workers died or hung with it in hand. "
+                "It is quarantined; retry it by hand."
+            ),
+            {"crashes": row.crashes},
+        ),
+        evidence={"worker": row.worker},
+        job_id=row.job_id,
+        item_id=row.id,
+    )
+
+
+def sweep_if_needed() -> None:
+    """End jobs, and items of cancelled or expired jobs, that no single transition could end."""
+    open_items = (
+        exists().where(JobItem.job_id == Job.id, JobItem.state.in_(OPEN_ITEM)).correlate(Job)
+    )
+    left_over = exists().where(
+        Job.state.in_(OPEN_JOB),
+        or_(Job.cancel_requested_at.is_not(None), Job.deadline_at < db_now(), ~open_items),
+    )
+    with reading() as session:
+        if not session.scalar(select(left_over)):
+            return
+    persist(ledger.sweep)
+
+
+def ring_waiting(ring: Ring) -> None:
+    """Ring for jobs with something to claim that nobody was told of lately, urgent ones first."""
+    claimable = exists().where(JobItem.job_id == Job.id, *ledger.may_run_now()).correlate(Job)
+    untold = or_(Job.rung_at.is_(None), Job.rung_at < db_now(-RING_AGAIN_S))
+    waiting = (
+        select(Job.id, Job.kind)
+        .where(Job.state.in_(OPEN_JOB), untold, claimable)
+        .order_by(Job.priority.desc(), Job.rung_at.asc().nulls_first(), Job.id)
+        .limit(16)
+    )
+    with reading() as session:
+        jobs = session.execute(waiting).all()
+    rung = [job.id for job in jobs if ring(job.kind, job.id, 2)]
+    if rung:
+        persist(lambda session: _mark_rung(session, rung))
+
+
+def _mark_rung(session: Session, job_ids: list[int]) -> None:
+    session.execute(update(Job).where(Job.id.in_(job_ids)).values(rung_at=db_now()))

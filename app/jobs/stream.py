@@ -1,0 +1,196 @@
+"""Working on many light items at once: claim on, ask from many threads, write in batches.
+
+    claim 200 ──> fetch threads ──> answers ──> one transaction for all that have come
+
+There is no barrier between batches: a slow answer delays only itself. The thread that calls `run`
+claims and writes; the others only ask, and never touch the database.
+"""
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from app.core.db import persist, reading
+from app.jobs import ledger
+from app.jobs.moves import Claim
+from app.jobs.runner import end_badly
+from app.jobs.worker import Worker
+
+log = logging.getLogger(__name__)
+
+WRITE_AT = 200  # answers per transaction
+WRITE_AFTER_S = 0.25  # or so long after the first of them
+PATIENCE_S = 0.05
+AT_ONCE = 32  # requests of a process on their way
+SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
+
+
+class LightWork(Protocol):
+    """How light items are worked on: `look` and `settle` with a session, `ask` without."""
+
+    deadline_s: float
+
+    def kinds(self) -> Collection[str]:
+        """The kinds of item it can do."""
+
+    def batches(self, claims: Sequence[Claim]) -> list[list[Claim]]:
+        """Which of them go into one request."""
+
+    def look(self, session: Session, claims: Sequence[Claim]) -> Mapping[int, Any]:
+        """What was known of each item before it is asked for, by item id."""
+
+    def ask(self, claims: Sequence[Claim], before: Mapping[int, Any]) -> list[Any]:
+        """Ask and decide, in a thread of its own: one answer per claim, in their order."""
+
+    def settle(self, session: Session, answers: Sequence[Any]) -> None:
+        """End the items and leave their effects; all of them are held by the caller."""
+
+
+class Streams:
+    """The streams of a process: one per job at a time, all on the same threads."""
+
+    def __init__(self, worker: Worker, work: LightWork, at_once: int = AT_ONCE) -> None:
+        self._worker = worker
+        self._work = work
+        self._at_once = at_once
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
+        self._running: set[int] = set()
+        self._lock = threading.Lock()
+
+    def work_on(self, job_id: int, slice_s: float = SLICE_S) -> bool:
+        """Work on the light items of a job for a slice. True when more of them could run now."""
+        with self._lock:
+            if job_id in self._running:
+                return False  # a second bell for it: whoever heard the first goes on
+            self._running.add(job_id)
+        try:
+            stream = Stream(self._worker, job_id, self._work, self._pool, self._at_once)
+            return stream.run(slice_s)
+        finally:
+            with self._lock:
+                self._running.discard(job_id)
+
+
+@dataclass(slots=True)
+class _Come:
+    """A request that came back, or broke."""
+
+    claims: Sequence[Claim]
+    answers: Sequence[Any]
+    error: Exception | None = None
+    at: float = field(default_factory=time.monotonic)
+
+
+class Stream:
+    """One slice of work on one job."""
+
+    def __init__(
+        self, worker: Worker, job_id: int, work: LightWork, pool: ThreadPoolExecutor, at_once: int
+    ) -> None:
+        self._worker = worker
+        self._job_id = job_id
+        self._work = work
+        self._pool = pool
+        self._at_once = at_once
+        self._out = 0  # items asked for and not come back
+        self._come: SimpleQueue[_Come] = SimpleQueue()
+        self._gathered: list[_Come] = []
+
+    def run(self, slice_s: float) -> bool:
+        """Work until the slice is over or nothing can be claimed. True when more could run now."""
+        until = time.monotonic() + slice_s
+        more = True
+        while True:
+            goes_on = more and time.monotonic() < until and not self._worker.stopping.is_set()
+            if goes_on and self._out < self._at_once:
+                more = self._send_out()
+            elif not goes_on and not self._out:
+                break
+            self._gather()
+            self._write_when_due()
+        self._write()
+        return more and not self._worker.stopping.is_set()
+
+    def _send_out(self) -> bool:
+        """Claim as much as keeps the threads busy for a while; False when there was nothing."""
+        claims = self._worker.claim(
+            self._job_id,
+            self._work.kinds(),
+            deadline_s=self._work.deadline_s,
+            most=max(WRITE_AT, self._at_once),
+        )
+        if not claims:
+            return False
+        with reading() as session:
+            before = self._work.look(session, claims)
+        for batch in self._work.batches(claims):
+            self._out += len(batch)
+            self._pool.submit(self._ask, batch, before)
+        return True
+
+    def _ask(self, claims: list[Claim], before: Mapping[int, Any]) -> None:
+        try:
+            for claim in claims:
+                self._worker.check(claim)
+            self._come.put(_Come(claims, self._work.ask(claims, before)))
+        except Exception as error:  # noqa: BLE001  told to the thread that writes
+            self._come.put(_Come(claims, (), error))
+
+    def _gather(self) -> None:
+        """Take in what has come; wait a moment for the first."""
+        try:
+            self._take_in(self._come.get(timeout=PATIENCE_S if self._out else 0))
+            while True:
+                self._take_in(self._come.get_nowait())
+        except Empty:
+            return
+
+    def _take_in(self, come: _Come) -> None:
+        self._out -= len(come.claims)
+        self._gathered.append(come)
+
+    def _write_when_due(self) -> None:
+        if not self._gathered:
+            return
+        waited = time.monotonic() - self._gathered[0].at
+        if len(self._gathered) >= WRITE_AT or waited >= WRITE_AFTER_S or not self._out:
+            self._write()
+
+    def _write(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        try:
+            persist(lambda session: self._settle(session, gathered))
+        except Exception as error:  # noqa: BLE001  one that cannot be written must not hold the rest
+            self._write_each(gathered, error)
+        for come in gathered:
+            for claim in come.claims:
+                if come.error is not None:
+                    end_badly(claim, come.error)
+                self._worker.let_go(claim)
+
+    def _write_each(self, gathered: Sequence[_Come], error: Exception) -> None:
+        """The batch could not be written: find out which of it is to blame."""
+        log.warning("a batch of %s could not be written: %s", len(gathered), error)
+        for come in gathered:
+            try:
+                persist(functools.partial(self._settle, gathered=[come]))
+            except Exception as its_own:  # noqa: BLE001  recorded as the item's
+                come.error = its_own
+
+    def _settle(self, session: Session, gathered: Sequence[_Come]) -> None:
+        good = [come for come in gathered if come.error is None]
+        ours = ledger.hold_all(session, [claim for come in good for claim in come.claims])
+        pairs = [pair for come in good for pair in zip(come.claims, come.answers, strict=True)]
+        answers = [answer for claim, answer in pairs if claim.item_id in ours]
+        if len(answers) < len(pairs):
+            log.warning("%s items were taken meanwhile", len(pairs) - len(answers))
+        if answers:
+            self._work.settle(session, answers)

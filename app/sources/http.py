@@ -1,0 +1,331 @@
+"""The only place that speaks HTTP outward: one GET in, a whole answer or a named failure out."""
+
+import http.client
+import io
+import os
+import socket
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, cast
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3 import exceptions as errors
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import Retry, Timeout
+
+from app.sources.base import Answer, Code, Failure, Request
+
+MAX_REDIRECTS = 3
+CHUNK = 64 * 1024
+MEBIBYTE = 1024 * 1024
+
+
+class Client:
+    """Asks, and waits at most connect + read timeout for all of an answer. Fit for many threads.
+
+    Each thread has its own session, so connections are kept and never shared. Nothing is retried,
+    no proxy or netrc of the environment is used, no cookie is kept, certificates are verified.
+    """
+
+    def __init__(
+        self,
+        user_agent: str,
+        connect_timeout_s: float = 5,
+        read_timeout_s: float = 30,
+        max_bytes: int = 25 * MEBIBYTE,
+    ) -> None:
+        self.user_agent = user_agent
+        self.connect_timeout_s = connect_timeout_s
+        self.read_timeout_s = read_timeout_s
+        self.max_bytes = max_bytes
+        self._thread = threading.local()
+        # Weak: a session ends with its thread.
+        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+
+    def ask(self, request: Request) -> Answer | Failure:
+        """The answer, whatever its status; a Failure when none came, it broke off or was too large.
+
+        Redirects are followed on the same host only, else the 3xx itself is the answer. Raises
+        nothing for anything the network does.
+        """
+        asking = _Asking(time.monotonic(), self.connect_timeout_s + self.read_timeout_s)
+        try:
+            return self._follow(request, asking)
+        except (OSError, ValueError, errors.HTTPError, http.client.HTTPException) as error:
+            # requests' own are OSErrors; ValueErrors come of unfit addresses and headers.
+            return self._failure(request, error, asking)
+
+    def close(self) -> None:
+        """Close the kept connections of all threads."""
+        for session in list(self._sessions):
+            session.close()
+
+    def _follow(self, request: Request, asking: "_Asking") -> Answer | Failure:
+        url = request.url
+        for _ in range(MAX_REDIRECTS):
+            answer = self._once(url, request, asking)
+            target = _redirect(url, answer)
+            if target is None:
+                return answer
+            url = target
+        return self._once(url, request, asking)
+
+    def _once(self, url: str, request: Request, asking: "_Asking") -> Answer | Failure:
+        asking.received, asking.status = 0, None
+        session = self._session()
+        # Straight to the engine below requests: its own way there costs as much again, per request.
+        response = cast(HTTPAdapter, session.get_adapter(url)).poolmanager.urlopen(
+            "GET",
+            url,
+            headers={**session.headers, **request.headers},
+            timeout=Timeout(self.connect_timeout_s, asking.left(self.read_timeout_s)),
+            retries=_NEVER,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        with closing(response):
+            asking.status = response.status
+            body = self._body(response, asking)
+        if body is None:
+            limit = f"more than {self.max_bytes / MEBIBYTE:g} MiB"
+            return asking.failure(Code.TOO_LARGE, limit)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, headers, body, asking.elapsed_ms())
+
+    def _body(self, raw: urllib3.HTTPResponse, asking: "_Asking") -> bytes | None:
+        """The decompressed body; None when it is too large, found out without holding it."""
+        if (raw.length_remaining or 0) > self.max_bytes:
+            return None
+        chunks: list[bytes] = []
+        for chunk in raw.stream(CHUNK, decode_content=True):
+            asking.received += len(chunk)
+            if asking.received > self.max_bytes:
+                return None
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _session(self) -> requests.Session:
+        """This thread's session; a new one after a fork, as sockets must not be shared."""
+        session: requests.Session | None = getattr(self._thread, "session", None)
+        if session is None or self._thread.process != os.getpid():
+            session = _session(self.user_agent)
+            self._thread.session, self._thread.process = session, os.getpid()
+            self._sessions.add(session)
+        return session
+
+    def _failure(self, request: Request, error: Exception, asking: "_Asking") -> Failure:
+        host = _host(request.url)
+        code, detail = _reason(error)
+        waited = {
+            Code.TIMEOUT_CONNECT: f"no connection to {host} within {self.connect_timeout_s:g} s",
+            Code.TIMEOUT_READ: f"no whole answer from {host} within {self.read_timeout_s:g} s",
+        }
+        return asking.failure(code, waited.get(code) or f"{host}: {detail}")
+
+
+@dataclass(slots=True)
+class _Asking:
+    """How far one request has come."""
+
+    started: float  # monotonic
+    allowed_s: float
+    received: int = 0  # bytes, decompressed
+    status: int | None = None
+
+    def left(self, at_most: float) -> float:
+        """Seconds for the next answer; never 0, which would mean no waiting at all."""
+        return max(min(self.started + self.allowed_s - time.monotonic(), at_most), 0.001)
+
+    def elapsed_ms(self) -> int:
+        return round((time.monotonic() - self.started) * 1000)
+
+    def failure(self, code: Code, detail: str) -> Failure:
+        return Failure(code, detail, self.elapsed_ms(), self.received, self.status)
+
+
+def _redirect(url: str, answer: Answer | Failure) -> str | None:
+    """Where to go next: only to the same place, or from http to https on the same host.
+
+    The key travels in a header; it must not be carried elsewhere.
+    """
+    if isinstance(answer, Failure) or answer.status not in (301, 302, 303, 307, 308):
+        return None
+    location = answer.headers.get("location")
+    if not location:
+        return None
+    try:
+        target = urljoin(url, location)
+        old, new = urlsplit(url), urlsplit(target)
+        safer = (old.scheme, new.scheme) == ("http", "https") and old.hostname == new.hostname
+    except ValueError:
+        return None
+    return target if safer or (old.scheme, old.netloc) == (new.scheme, new.netloc) else None
+
+
+def _host(url: str) -> str:
+    """Host and port of `url` without a name or key before them."""
+    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+
+
+# --- the session ----------------------------------------------------------------------------------
+
+
+class _InTime(io.RawIOBase):
+    """A socket to read from until a moment; each byte that comes in does not put it off.
+
+    A socket's own timeout is anew for each read: a server that feeds a byte now and then would
+    hold a worker for hours.
+    """
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        super().__init__()
+        self._raw, self._sock = raw, sock
+        self._timeout = sock.gettimeout()
+        self._until = time.monotonic() + (self._timeout or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the whole answer did not come in time")
+        self._sock.settimeout(left)
+        try:
+            return self._raw.readinto(buffer)
+        finally:
+            self._sock.settimeout(self._timeout)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """http.client's answer, of which head and body have the read timeout together."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_InTime(self.fp.detach(), sock))
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+
+class _SafeConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SafePool(HTTPSConnectionPool):
+    ConnectionCls = _SafeConnection
+
+
+class _Adapter(HTTPAdapter):
+    """requests' way to urllib3, with our connections in the pools."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SafePool}
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None, so that requests leaves redirects alone: it reads their bodies without a limit."""
+        del resp
+
+
+_NEVER = Retry(0, connect=0, read=False, redirect=0, respect_retry_after_header=False)
+
+
+def _session(user_agent: str) -> requests.Session:
+    session = _Session()
+    session.trust_env = False  # else ~/.netrc would add a password, and a proxy would see the key
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.update(
+        {
+            "User-Agent": user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+        }
+    )
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter())
+    return session
+
+
+# --- failures -------------------------------------------------------------------------------------
+
+# The first row that fits one of an error's causes counts; no words: those of the system.
+_REASONS: tuple[tuple[tuple[type[BaseException], ...], Code, str], ...] = (
+    ((errors.NameResolutionError, socket.gaierror), Code.DNS, "there is no such name"),
+    ((ssl.SSLEOFError, ssl.SSLZeroReturnError), Code.CONN_RESET, "closed the connection"),
+    ((ssl.SSLError, errors.SSLError), Code.TLS, ""),
+    ((errors.ReadTimeoutError, TimeoutError), Code.TIMEOUT_READ, ""),
+    ((ConnectionRefusedError,), Code.CONN_RESET, "refused the connection"),
+    ((http.client.RemoteDisconnected,), Code.CONN_RESET, "closed the connection, no answer"),
+    ((ConnectionError,), Code.CONN_RESET, "reset the connection"),
+    ((http.client.IncompleteRead,), Code.TRUNCATED, "fewer bytes came than announced"),
+    ((errors.DecodeError,), Code.TRUNCATED, "the compressed body is damaged"),
+    ((errors.InvalidHeader,), Code.TRUNCATED, "the headers contradict each other"),
+    ((http.client.InvalidURL,), Code.BAD_REQUEST, "the address is not valid"),
+    ((http.client.HTTPException,), Code.CONN_RESET, "what came was not HTTP"),
+    ((errors.ProtocolError,), Code.TRUNCATED, "the answer broke off"),
+    ((ValueError,), Code.BAD_REQUEST, "the address or the key is not valid"),
+)
+
+
+def _reason(error: BaseException) -> tuple[Code, str]:
+    """The code and one line about `error`, in our words: the libraries' own contain the address."""
+    causes = list(_causes(error))
+    if any(type(cause) is errors.ConnectTimeoutError for cause in causes):  # its heirs: “refused”
+        return Code.TIMEOUT_CONNECT, ""
+    for kinds, code, words in _REASONS:
+        cause = next((cause for cause in causes if isinstance(cause, kinds)), None)
+        if cause is not None:
+            # A slow TLS handshake is reported as a read; nothing had been asked yet.
+            if code is Code.TIMEOUT_READ and any("handshake" in str(each) for each in causes):
+                code = Code.TIMEOUT_CONNECT
+            return code, words or _words(causes)
+    return Code.CONN_RESET, _words(causes)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and all that lies behind it: the libraries wrap one another's in four ways."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        error = waiting.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield error
+        behind = (error.__cause__, error.__context__, getattr(error, "reason", None), *error.args)
+        waiting += [each for each in behind if isinstance(each, BaseException)]
+
+
+def _words(causes: list[BaseException]) -> str:
+    """What the system says: the certificate's fault, an error number's text, else the kind."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError) and cause.reason:
+            return cause.reason.replace("_", " ").lower()
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno and cause.strerror:
+            return cause.strerror
+    return type(causes[-1]).__name__

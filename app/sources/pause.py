@@ -1,0 +1,84 @@
+"""Pausing and resuming a source: while it is paused none of its items is handed out."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from app.core.db import insert_into
+from app.core.text import N_, Sentence
+from app.sources.base import Code
+from app.sources.models import SourceState
+
+# Not the last year there is: a database session east of UTC could not show that one.
+UNTIL_RESUMED = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def pause(
+    session: Session, source: str, seconds: float, code: str, why: Sentence, now: datetime
+) -> None:
+    """Pause a source for some seconds, `math.inf` until somebody resumes it. Never shortens one."""
+    until = UNTIL_RESUMED if seconds == math.inf else now + timedelta(seconds=seconds)
+    row = {"paused_until": until, "code": code, "message": why, "paused_at": now}
+    counted = int(code != Code.BREAKER_OPEN)  # the breaker counts its own
+    statement = insert_into(session, SourceState).values(source=source, pauses=counted, **row)
+    shorter = SourceState.paused_until.is_(None) | (SourceState.paused_until < until)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["source"],
+            set_={**row, "pauses": SourceState.pauses + counted},
+            where=shorter,
+        )
+    )
+
+
+def pause_by_hand(session: Session, source: str, by: str, now: datetime) -> None:
+    """Pause a source until somebody resumes it."""
+    why = Sentence(N_("Paused by %(by)s."), {"by": by})
+    pause(session, source, math.inf, "PAUSED", why, now)
+
+
+def resume(session: Session, source: str) -> bool:
+    """Hand out the items of the source again and close its breaker; False when there was nothing.
+
+    Its limit stays, and so does the speed it asked for.
+    """
+    resumed = session.execute(
+        update(SourceState)
+        .where(
+            SourceState.source == source,
+            or_(SourceState.paused_until.is_not(None), SourceState.opens > 0),
+        )
+        .values(paused_until=None, code=None, message=None, pauses=0, failures=0, opens=0)
+        .returning(SourceState.source)
+    )
+    return resumed.first() is not None
+
+
+def has_answered(session: Session, source: str) -> None:
+    """A good answer came: the next pause starts from its shortest length again."""
+    session.execute(
+        update(SourceState)
+        .where(SourceState.source == source, SourceState.pauses > 0)
+        .values(pauses=0)
+    )
+
+
+def pause_of(session: Session, source: str, now: datetime) -> SourceState | None:
+    """The pause in force, if there is one."""
+    state = session.get(SourceState, source)
+    paused = state is not None and state.paused_until is not None and state.paused_until > now
+    return state if paused else None
+
+
+def pauses_before(session: Session, source: str) -> int:
+    """How often in a row the source was paused since it last answered well."""
+    count = session.scalar(select(SourceState.pauses).where(SourceState.source == source))
+    return count or 0
+
+
+def states(session: Session) -> Sequence[SourceState]:
+    """Every source that ever was in the way."""
+    return session.scalars(select(SourceState).order_by(SourceState.source)).all()

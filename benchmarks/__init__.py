@@ -1,0 +1,1 @@
+"""What things cost, as ratios to a baseline measured in the same run. `python dev.py bench`."""

@@ -1,0 +1,263 @@
+"""Every job kind as a Huey task, and the periodic ones. A bell carries a job's id and nothing else.
+
+    huey_consumer tasks.huey        or        flask --app wsgi worker
+
+No decision is taken here: a task opens the app, works on the job, closes.
+"""
+
+import atexit
+import functools
+import os
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import Flask
+from huey import crontab
+from huey.signals import SIGNAL_INTERRUPTED
+from sqlalchemy.orm import Session
+
+import config as configuration
+from app import create_app
+from app.core import queue
+from app.core.db import persist
+from app.fixtures.details import DetailWork
+from app.fixtures.fetch import Desk
+from app.fixtures.fetch import fetch_day as fetch_one_day
+from app.fixtures.request import fetch_request
+from app.fixtures.retry import due_request
+from app.jobs.models import Trigger
+from app.jobs.prune import Keep, prune_item
+from app.jobs.runner import Handler, work_on
+from app.jobs.steward import Duty, Steward, duties_of, duties_of_all, duty_at_slots, run_due
+from app.jobs.stream import Streams
+from app.jobs.submit import ItemRequest, JobRequest, Submitted
+from app.jobs.submit import submit as submit_job
+from app.jobs.worker import Worker
+from app.schedules.fire import Submit, fire_if_due, last_due
+from app.sources.http import Client
+from app.sources.limiter import build_limiter
+from app.sources.registry import source_table
+
+config = configuration.load()
+huey = queue.build_huey(config.redis_url, config.data_dir)
+ring = functools.partial(queue.ring, huey)
+sources = source_table(config)
+
+USER_AGENT = "Fikstur/0.1 (football data collection; one operator)"
+STOP_GRACE_S = 4.0  # `docker stop` kills after ten
+
+
+# --- the job kinds --------------------------------------------------------------------------------
+
+
+@huey.task()
+def fetch_day(job_id: int) -> None:
+    """One source's fixture list of one day."""
+    work("fetch_day", job_id)
+
+
+@huey.task()
+def fetch_range(job_id: int) -> None:
+    """The fixture lists of a range of days, an item each."""
+    work("fetch_range", job_id)
+
+
+@huey.task()
+def fetch_details(job_id: int) -> None:
+    """Details of matches: one item per match and kind, many at once."""
+    work("fetch_details", job_id)
+
+
+@huey.task()
+def retry_errors(job_id: int) -> None:
+    """Ask again for what open errors are about, an item each."""
+    work("retry_errors", job_id)
+
+
+@huey.task()
+def prune_history(job_id: int) -> None:
+    """Forget history that is old enough."""
+    work("prune_history", job_id)
+
+
+# --- the periodic ones ----------------------------------------------------------------------------
+
+PERIODIC: dict[str, Submit] = {}
+
+
+def periodic(name: str) -> Callable[[Submit], Submit]:
+    """Fire `name` by its crontab in the configuration: from Huey, and from the steward's loop.
+
+    Both may, in any number of workers: a due time is a unique row, and one of them gets it.
+    """
+    line = config.schedules[name]
+
+    def is_due(at: datetime) -> bool:
+        minute = at.replace(second=0, microsecond=0, tzinfo=UTC)
+        return line is not None and last_due(line, config.time_zone, minute) == minute
+
+    def register(submit: Submit) -> Submit:
+        def fire_it() -> None:
+            fire(name)
+
+        if line is not None:
+            PERIODIC[name] = submit
+            huey.periodic_task(is_due, name=f"periodic_{name}")(fire_it)
+        return submit
+
+    return register
+
+
+@periodic("fetch_upcoming")
+def fetch_upcoming(session: Session, due: datetime) -> int | None:
+    """Today and tomorrow, hourly."""
+    return _submit_days(session, due, 0, 1)
+
+
+@periodic("fetch_results")
+def fetch_results(session: Session, due: datetime) -> int | None:
+    """Yesterday's results, in the morning."""
+    return _submit_days(session, due, -1, -1)
+
+
+@periodic("retry_errors")
+def retry_due_errors(session: Session, due: datetime) -> int | None:
+    """Open errors whose next try has come, every five minutes."""
+    return _submit(session, due_request(session, due))
+
+
+@periodic("prune")
+def prune_nightly(session: Session, _due: datetime) -> int | None:
+    """History, every night."""
+    items = [ItemRequest("prune_history", "history")]
+    return _submit(session, JobRequest("prune_history", items, unique_key="prune_history"))
+
+
+@huey.periodic_task(crontab())
+def steward_pass() -> None:
+    """The steward's duties once a minute, for a worker whose own loop has died."""
+    with this_process().app.app_context():
+        run_due([*duties_of_all(ring), *_firing()], at=0.0)
+
+
+def fire(name: str) -> None:
+    """Take the schedule's due time if nobody has; its job is rung for by the steward."""
+    with this_process().app.app_context():
+        fire_if_due(name, config.schedules[name] or "", config.time_zone, PERIODIC[name])
+
+
+def _submit_days(session: Session, due: datetime, first: int, last: int) -> int | None:
+    today = due.astimezone(ZoneInfo(config.time_zone)).date()
+    days = (today + timedelta(days=first), today + timedelta(days=last))
+    usable = sources.usable()
+    return _submit(session, fetch_request(session, usable, *days).job) if usable else None
+
+
+def _submit(session: Session, request: JobRequest | None) -> int | None:
+    if request is None:
+        return None
+    return submit_job(session, request, by="schedule", trigger=Trigger.SCHEDULE).job_id
+
+
+# --- asking and working ---------------------------------------------------------------------------
+
+
+def submit(request: JobRequest, *, by: str, trigger: Trigger) -> Submitted:
+    """Write a job into the ledger, then ring for it. Needs an app context."""
+    submitted = persist(lambda session: submit_job(session, request, by=by, trigger=trigger))
+    ring(request.kind, submitted.job_id, min(submitted.items, config.worker_threads))
+    return submitted
+
+
+def work(kind: str, job_id: int) -> None:
+    """Work on a job for a slice of time, and ring again when there is more."""
+    process = this_process()
+    with process.app.app_context():
+        if process.work_on(job_id):
+            ring(kind, job_id)
+
+
+class Process:
+    """What a worker process holds: its app, its name in the ledger, its steward."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.app: Flask = create_app(config, edges=False)
+        self.worker = Worker(config.lease_s, build_limiter(config))
+        client = Client(
+            USER_AGENT,
+            connect_timeout_s=config.connect_timeout_s,
+            read_timeout_s=config.read_timeout_s,
+            max_bytes=config.max_answer_bytes,
+        )
+        desk = Desk(sources, client)
+        keep = Keep(config.keep_history_days, config.keep_requests_days)
+        self.handlers = {
+            "fetch_day": Handler(functools.partial(fetch_one_day, desk)),
+            "prune_history": Handler(functools.partial(prune_item, keep), deadline_s=3600),
+        }
+        self.streams = Streams(self.worker, DetailWork(desk))
+        self.steward = Steward(self.duties(), self.app.app_context)
+
+    def work_on(self, job_id: int) -> bool:
+        """Work a slice on the heavy items of a job one by one, then stream its light ones."""
+        heavy = work_on(self.worker, job_id, self.handlers)
+        return self.streams.work_on(job_id) or heavy
+
+    def duties(self) -> list[Duty]:
+        """Everything the steward of this process does."""
+        slots = duty_at_slots(self.worker, ring)
+        return [*duties_of(self.worker), *duties_of_all(ring), slots, *_firing()]
+
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """A clean stop: finish or give back what is in hand. Harmless the second time."""
+        if self.worker.stopping.is_set() or self.pid != os.getpid():
+            return
+        with self.app.app_context():
+            self.worker.stop(grace_s)
+        self.steward.stop()
+
+
+_making_one = threading.Lock()
+
+
+def _firing() -> list[Duty]:
+    return [Duty(f"fire {name}", functools.partial(fire, name)) for name in PERIODIC]
+
+
+@functools.lru_cache(maxsize=1)
+def _process_of(_pid: int) -> Process:
+    process = Process()
+    atexit.register(process.stop)
+    process.steward.start()
+    return process
+
+
+def this_process() -> Process:
+    """Made at first use, anew in each forked worker; one, however many threads begin at once."""
+    with _making_one:
+        return _process_of(os.getpid())
+
+
+@huey.on_startup()
+def begin() -> None:
+    """The steward must run before the first bell is heard."""
+    this_process()
+
+
+@huey.on_shutdown()
+def end() -> None:
+    """A forked worker leaves without atexit; a thread's end is not the process's."""
+    if os.getpid() != _MAIN_PID:
+        this_process().stop()
+
+
+@huey.signal(SIGNAL_INTERRUPTED)
+def interrupted(_signal: str, _task: object) -> None:
+    """Told to stop at once: give back what is in hand."""
+    this_process().stop(grace_s=0)
+
+
+_MAIN_PID = os.getpid()

@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import pytest
+from commands import run, run_json
+from fakes import FakeOutside, a_desk, answer, stream_all, work_all
+from flask import Flask
+from shapes import a_list, a_match, the_api
+from sqlalchemy import func, select
+
+from app.core.db import reading
+from app.jobs.models import Job, JobItem
+
+pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+
+
+def jobs() -> int:
+    with reading() as session:
+        return session.scalar(select(func.count()).select_from(Job)) or 0
+
+
+def fetch(app: Flask, *arguments: str, **more: object) -> object:
+    return run(app, "details", "fetch", "--source", "sandbox", *arguments, **more)
+
+
+def test_ids_ranges_and_a_file_make_one_item_per_match_and_kind(app: Flask, tmp_path: Path) -> None:
+    file = tmp_path / "ids.csv"
+    file.write_text("match_id;ev\n7;A\n8;B\n8;B\nx;C\n", "utf-8")
+    done = fetch(app, "1", "3-5", "--file", str(file), "--kind", "event", "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["submitted"], told["matches"], told["repeated"], told["no_ids"]) == (6, 6, 1, 1)
+    assert "Line 5" in done.stderr or "5" in told["problems"][0]
+    with reading() as session:
+        keys = session.scalars(select(JobItem.key).order_by(JobItem.id)).all()
+    assert keys == ["1", "3", "4", "5", "7", "8"]
+
+
+def test_a_dry_run_says_what_it_costs_and_submits_nothing(app: Flask) -> None:
+    done = fetch(app, "1-100", "--dry-run", "--json")
+    told = json.loads(done.stdout)
+    assert (told["id"], told["to_do"], told["new"], told["requests"]) == (None, 400, 400, 400)
+    assert jobs() == 0
+
+
+def test_the_matches_of_stored_days_that_lack_details(app: Flask) -> None:
+    day = run_json(app, "fixtures", "fetch", "2025-05-05", "--source", "sandbox")
+    listed = answer(a_list(*(a_match(n) for n in range(1, 11))))
+    work_all(day["id"], a_desk(FakeOutside(listed)))
+    first = json.loads(fetch(app, "1", "2", "--kind", "event", "--json").stdout)
+    stream_all(first["id"], FakeOutside(the_api))
+    lacking = fetch(app, "--days", "2025-05-05", "--kind", "event", "--dry-run", "--json")
+    assert json.loads(lacking.stdout)["to_do"] == 8
+
+
+def test_what_is_stored_of_a_match_is_shown(app: Flask) -> None:
+    told = json.loads(fetch(app, "1", "--json").stdout)
+    stream_all(told["id"], FakeOutside(the_api))
+    shown = json.loads(run(app, "details", "show", "1", "--source", "sandbox", "--json").stdout)
+    kinds = {detail["kind"]: detail for detail in shown["details"]}
+    assert kinds["statistics"]["statistics"][0]["home"] == "55%"
+    assert len(kinds["lineups"]["players"]) == 4
+    assert run(app, "details", "show", "2", "--source", "sandbox").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("1", "--kind", "weather"),
+        ("1", "--file", "/no/such/file.txt"),
+        ("--to", "2025-05-05"),
+        ("--days", "2025-05-35"),
+        ("1-999999999",),
+    ],
+)
+def test_bad_input_is_a_sentence_with_exit_code_2_and_no_job(
+    app: Flask, arguments: tuple[str, ...]
+) -> None:
+    done = fetch(app, *arguments)
+    assert done.exit_code == 2, done.output
+    assert len(done.stderr.strip()) > 10
+    assert jobs() == 0
+
+
+def test_twenty_thousand_ids_are_accepted(app: Flask) -> None:
+    told = json.loads(fetch(app, "1-20000", "--kind", "event", "--json").stdout)
+    assert told["submitted"] == told["items"]["waiting"] == 20_000

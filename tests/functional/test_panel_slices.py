@@ -1,0 +1,225 @@
+import csv
+import io
+import re
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from factories import a_job, items_of
+from flask import Flask
+from openpyxl import load_workbook
+from panel import Visitor, signed_in
+from sqlalchemy import insert, select
+
+from app.accounts.models import Role
+from app.admin import export
+from app.core.clock import now
+from app.core.db import reading, transaction
+from app.core.text import N_, Sentence
+from app.jobs import ledger, steer
+from app.jobs.ledger import Terms
+from app.jobs.models import ItemOutcome, Job, JobItem
+from app.jobs.moves import Report
+
+HOSTILE = '=HYPERLINK("http://evil.example","Fenerbahçe")'
+
+
+@pytest.fixture
+def client(app: Flask) -> Visitor:
+    return signed_in(app)
+
+
+@pytest.fixture
+def job_id(app: Flask) -> int:
+    """One stored, one without data, two DNS, one NOT_FOUND, one cancelled."""
+    made = a_job(days=6)
+    terms = Terms(lease_s=30, deadline_s=300, most=5)
+    with transaction() as session:
+        held = ledger.claim(session, made, worker="w", kinds=["fetch_day"], terms=terms)
+        ledger.finish(session, held[0], ItemOutcome.STORED, Report("OK", Sentence("fine")))
+        ledger.finish(session, held[1], ItemOutcome.NO_DATA, Report("NO_DATA", Sentence("none")))
+        for claim, code in zip(held[2:], ("DNS", "DNS", "NOT_FOUND"), strict=True):
+            ledger.fail(session, claim, Report(code, Sentence(N_("%(what)s"), {"what": HOSTILE})))
+        steer.cancel(session, made, by="tester")
+    return made
+
+
+def shown(client: Visitor, job_id: int, query: str) -> list[str]:
+    """The keys on the page of a slice."""
+    page = client.text(f"/admin/job/{job_id}?{query}")
+    return re.findall(r'<td class="key">(\d[^<]*)</td>', page)
+
+
+def keys(job_id: int) -> list[str]:
+    return [item.key for item in items_of(job_id)]
+
+
+def last_job() -> Job:
+    with reading() as session:
+        return session.scalars(select(Job).order_by(Job.id.desc())).first()
+
+
+@pytest.mark.parametrize(
+    ("query", "which"),
+    [
+        ("", slice(None)),
+        ("state=failed", slice(2, 5)),
+        ("state=cancelled", slice(5, 6)),
+        ("state=done", slice(0, 2)),
+        ("outcome=no_data", slice(1, 2)),
+        ("code=DNS", slice(2, 4)),
+        ("code=NOT_FOUND&state=failed", slice(4, 5)),
+        ("code=TIMEOUT_READ", slice(0, 0)),
+        ("state=nonsense&outcome=%00&code=%3Cb%3E", slice(None)),
+    ],
+)
+def test_every_slice_opens_its_items_on_the_page_and_in_the_files(
+    client: Visitor, job_id: int, query: str, which: slice
+) -> None:
+    expected = keys(job_id)[which]
+    assert shown(client, job_id, query) == expected
+    text = client.get(f"/admin/job/{job_id}/items.csv?{query}").data.decode("utf-8-sig")
+    assert [row["Key"] for row in csv.DictReader(io.StringIO(text))] == expected
+
+
+def test_the_page_leads_to_every_slice_that_has_something(client: Visitor, job_id: int) -> None:
+    page = client.text(f"/admin/job/{job_id}")
+    for query in ("state=failed", "outcome=stored", "outcome=no_data", "code=DNS"):
+        assert f'href="/admin/job/{job_id}?{query}"' in page
+    assert "outcome=unchanged" not in page
+    bar = page.split('<svg class="bar"')[1].split("</svg>")[0]
+    assert re.findall(r'class="is-(\w+)', bar) == ["stored", "no_data", "failed", "cancelled"]
+    assert 'aria-label="1 stored, 1 no data, 3 failed, 1 cancelled"' in bar
+
+
+def test_a_workbook_has_typed_cells_and_no_formula(client: Visitor, job_id: int) -> None:
+    answer = client.get(f"/admin/job/{job_id}/items.xlsx?state=failed")
+    name = f"job-{job_id}-failed.xlsx"
+    assert answer.headers["Content-Disposition"] == f"attachment; filename={name}"
+    sheet = load_workbook(io.BytesIO(answer.data)).active
+    header, *rows = sheet.iter_rows()
+    assert [cell.value for cell in header][:3] == ["Number", "Key", "Source"]
+    assert [row[1].value for row in rows] == keys(job_id)[2:5]
+    number, *_, message, attempts, crashes, started, ended = rows[0]
+    assert (number.data_type, attempts.value, crashes.value) == ("n", 1, 0)
+    assert (message.value, message.data_type, message.quotePrefix) == (HOSTILE, "s", True)
+    assert started.is_date
+    assert ended.value == _local(items_of(job_id)[2].finished_at)
+
+
+def _local(value: datetime) -> datetime:
+    return value.astimezone(ZoneInfo("Europe/Istanbul")).replace(tzinfo=None, microsecond=0)
+
+
+def test_a_csv_opens_in_a_spreadsheet_and_runs_nothing(client: Visitor, job_id: int) -> None:
+    answer = client.get(f"/admin/job/{job_id}/items.csv?code=DNS")
+    assert answer.data.startswith(b"\xef\xbb\xbfNumber,Key,Source")
+    assert answer.mimetype == "text/csv"
+    rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
+    assert {row["What happened"] for row in rows} == {f"'{HOSTILE}"}
+    assert rows[0]["Ended"] == str(_local(items_of(job_id)[2].finished_at))
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_text_is_a_formula_in_either_file(app: Flask, text: str) -> None:
+    rows = [[text, -5, None, "a\x00b\x0b\uffffc" + "x" * 40_000]]
+    file = io.BytesIO()
+    export.write_xlsx(file, ["A", "B", "C", "D"], rows)
+    cells = load_workbook(file).active[2]
+    assert (cells[0].data_type, cells[0].quotePrefix) == ("s", True)
+    assert cells[0].value.strip() == text.strip()
+    assert (cells[1].value, cells[2].value) == (-5, None)
+    assert cells[3].value.startswith("abcx")
+    file = io.BytesIO()
+    export.write_csv(file, ["A", "B", "C", "D"], rows)
+    first = next(csv.reader(io.StringIO(file.getvalue().decode("utf-8-sig").split("\r\n", 1)[1])))
+    assert first[:3] == [f"'{text}", "-5", ""]
+
+
+def test_more_rows_than_a_sheet_holds_go_on_in_the_next(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "ROWS_PER_SHEET", 2)
+    for count, sheets in ((0, 1), (2, 1), (3, 2)):
+        file = io.BytesIO()
+        export.write_xlsx(file, ["A"], ([n] for n in range(count)))
+        book = load_workbook(file)
+        assert len(book.worksheets) == sheets
+        told = [row for sheet in book for row in sheet.iter_rows(min_row=2, values_only=True)]
+        assert [row[0] for row in told if row] == list(range(count))
+
+
+# --- trying a slice again -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "which"),
+    [
+        ({"state": "failed"}, slice(2, 5)),
+        ({"state": "cancelled"}, slice(5, 6)),
+        ({"code": "DNS"}, slice(2, 4)),
+    ],
+)
+def test_retry_this_slice_submits_exactly_its_keys(
+    client: Visitor, job_id: int, form: dict[str, Any], which: slice
+) -> None:
+    expected = keys(job_id)[which]
+    ((name, value),) = form.items()
+    url = f"/admin/job/{job_id}?{name}={value}"
+    page = client.text(url)
+    count = len(expected)
+    assert f"Retry this slice ({count})" in page
+    assert f'data-confirm="Try {count} item' in page
+    answer = client.press(f"/admin/job/{job_id}/retry", page=url, **form)
+    job = last_job()
+    assert answer.request.path == f"/admin/job/{job.id}"
+    assert f'<a href="/admin/job/{job_id}">a slice of job {job_id}</a>' in answer.text
+    assert (job.kind, job.requested_by, job.submitted) == ("retry_errors", "operator", count)
+    assert [(i.source, i.kind, i.key) for i in items_of(job.id)] == [
+        ("sandbox", "fetch_day", key) for key in expected
+    ]
+    again = client.press(f"/admin/job/{job_id}/retry", page=url, **form)
+    assert "being tried right now" in again.text or "is doing just that already" in again.text
+    assert last_job().id == job.id
+
+
+def test_what_another_job_tries_is_left_out_and_told(client: Visitor, job_id: int) -> None:
+    client.press(f"/admin/job/{job_id}/retry", code="DNS")
+    answer = client.press(f"/admin/job/{job_id}/retry", state="failed")
+    assert "2 items are being tried by other jobs and left out" in answer.text
+    assert [item.key for item in items_of(last_job().id)] == keys(job_id)[4:5]
+
+
+def test_a_slice_without_anything_to_retry_has_no_button_and_is_refused(
+    client: Visitor, job_id: int
+) -> None:
+    for query in ("", "state=done", "outcome=stored", "code=TIMEOUT_READ"):
+        assert "Retry this slice" not in client.text(f"/admin/job/{job_id}?{query}")
+    said = client.press(f"/admin/job/{job_id}/retry", outcome="stored").text
+    assert "has ended without being done" in said
+    client.press("/admin/job/4242/retry", state="failed")
+    assert last_job().id == job_id
+
+
+def test_a_viewer_may_export_but_not_retry(app: Flask, job_id: int) -> None:
+    viewer = signed_in(app, Role.VIEWER)
+    page = viewer.text(f"/admin/job/{job_id}?state=failed")
+    assert "items.xlsx" in page
+    assert "/retry" not in page
+    assert viewer.text(f"/admin/job/{job_id}/items.csv")
+    assert viewer.press(f"/admin/job/{job_id}/retry", state="failed").status_code == 403
+    assert last_job().id == job_id
+    for form in ("xlsx", "csv"):
+        assert viewer.get(f"/admin/job/4242/items.{form}").status_code == 404
+
+
+def test_ten_thousand_items_are_walked_through_in_steps(client: Visitor) -> None:
+    job_id = a_job(days=1)
+    same = {"job_id": job_id, "kind": "detail_event", "state": "failed", "not_before": now()}
+    with transaction() as session:
+        session.execute(insert(JobItem), [{**same, "key": str(n)} for n in range(10_000)])
+    client.press("/language", language="tr")
+    text = client.get(f"/admin/job/{job_id}/items.csv?state=failed").data.decode("utf-8-sig")
+    told = [line.split(",")[1] for line in text.splitlines()[1:]]
+    assert told == [str(n) for n in range(10_000)]

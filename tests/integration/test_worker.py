@@ -1,0 +1,200 @@
+import time
+
+import pytest
+from factories import a_job, counts, items_of, overdue
+from flask import Flask
+from sqlalchemy import select
+
+from app.core.db import persist, reading, transaction
+from app.errors.models import FixtureError
+from app.jobs import ledger, steer, steward
+from app.jobs.models import ItemOutcome, Job
+from app.jobs.models import Worker as WorkerRow
+from app.jobs.moves import Claim, Report, StaleError
+from app.jobs.report import live_workers, totals
+from app.jobs.runner import Handler, work_on
+from app.jobs.worker import Worker
+
+pytestmark = pytest.mark.usefixtures("app")
+KINDS = ["fetch_day"]
+
+
+def hold(worker: Worker, job_id: int, most: int = 1) -> list[Claim]:
+    return worker.claim(job_id, KINDS, deadline_s=300, most=most)
+
+
+def finish(claim: Claim, _worker: Worker) -> None:
+    persist(lambda session: ledger.finish(session, claim, ItemOutcome.STORED, Report("OK")))
+
+
+def test_a_renewed_lease_moves_on() -> None:
+    worker = Worker(lease_s=5)
+    job_id = a_job()
+    hold(worker, job_id)
+    before = items_of(job_id)[0].lease_until
+    time.sleep(0.05)
+    worker.renew()
+    assert items_of(job_id)[0].lease_until > before
+
+
+def test_who_lost_an_item_is_told_at_the_next_check() -> None:
+    worker, other = Worker(lease_s=30), Worker(lease_s=30)
+    job_id = a_job()
+    (claim,) = hold(worker, job_id)
+    worker.check(claim)
+    overdue(claim)
+    steward.take_back_expired()
+    hold(other, job_id)
+    worker.renew()
+    with pytest.raises(StaleError):
+        worker.check(claim)
+
+
+def test_who_cannot_renew_in_time_stops_by_itself() -> None:
+    worker = Worker(lease_s=0.05)
+    (claim,) = hold(worker, a_job())
+    time.sleep(0.06)
+    with pytest.raises(StaleError, match="could not be renewed"):
+        worker.check(claim)
+
+
+def test_a_cancelled_job_is_noticed_and_the_item_dropped() -> None:
+    worker = Worker(lease_s=30)
+    job_id = a_job()
+
+    def cancelled_meanwhile(claim: Claim, its: Worker) -> None:
+        persist(lambda session: steer.cancel(session, job_id, by="ayşe"))
+        its.notice_cancels()
+        its.check(claim)
+
+    work_on(worker, job_id, {"fetch_day": Handler(cancelled_meanwhile)})
+    assert counts(job_id)["cancelled"] == 1
+
+
+def test_stop_gives_back_what_is_in_hand_and_takes_nothing_more() -> None:
+    worker = Worker(lease_s=30)
+    job_id = a_job(days=3)
+    claims = hold(worker, job_id, most=2)
+    assert worker.stop() == 2
+    assert counts(job_id)["waiting"] == 3
+    with pytest.raises(StaleError):
+        worker.check(claims[0])
+    assert work_on(worker, job_id, {"fetch_day": Handler(finish)}) is False
+    assert counts(job_id)["waiting"] == 3
+
+
+def test_stop_waits_for_what_is_nearly_done() -> None:
+    worker = Worker(lease_s=30)
+    (claim,) = hold(worker, a_job())
+    import threading
+
+    threading.Timer(0.2, lambda: worker.let_go(claim)).start()
+    assert worker.stop(grace_s=5) == 0
+
+
+def test_our_mistake_is_tried_three_times_then_failed_with_its_traceback() -> None:
+    worker = Worker(lease_s=30)
+    job_id = a_job()
+
+    def broken(_claim: Claim, _worker: Worker) -> None:
+        raise ZeroDivisionError("oops")
+
+    for _ in range(4):
+        work_on(worker, job_id, {"fetch_day": Handler(broken)})
+        with transaction() as session:
+            items_of(job_id)
+            from sqlalchemy import update
+
+            from app.core.db import db_now
+            from app.jobs.models import JobItem
+
+            session.execute(update(JobItem).values(not_before=db_now(-1)))
+    (item,) = items_of(job_id)
+    assert (item.state, item.code, item.attempts) == ("failed", "INTERNAL", 4)
+    with reading() as session:
+        error = session.scalars(select(FixtureError)).one()
+    assert "ZeroDivisionError: oops" in error.evidence["traceback"]
+    assert error.attempts == 4
+
+
+def test_a_quarantined_item_is_an_open_error_that_names_its_worker() -> None:
+    worker = Worker(lease_s=30)
+    job_id = a_job()
+    for _ in range(3):
+        overdue(hold(worker, job_id)[0])
+        steward.take_back_expired()
+    with reading() as session:
+        error = session.scalars(select(FixtureError)).one()
+    assert error.evidence["worker"] == worker.id
+    assert counts(job_id)["quarantined"] == 1
+
+
+def test_the_steward_rings_for_what_waits_urgent_first_and_not_again_at_once() -> None:
+    usual, urgent = a_job(), a_job()
+    with transaction() as session:
+        session.get_one(Job, urgent).priority = 9
+    heard: list[tuple[str, int]] = []
+
+    def ring(kind: str, job_id: int, _times: int) -> bool:
+        heard.append((kind, job_id))
+        return True
+
+    steward.ring_waiting(ring)
+    steward.ring_waiting(ring)
+    assert heard == [("fetch_range", urgent), ("fetch_range", usual)]
+
+
+def test_a_bell_nobody_could_hear_is_rung_again_at_once() -> None:
+    job_id = a_job()
+    heard: list[int] = []
+    steward.ring_waiting(lambda _kind, _id, _times: False)
+    steward.ring_waiting(lambda _kind, number, _times: bool(heard.append(number)) or True)
+    assert heard == [job_id]
+
+
+def test_the_sweep_ends_a_job_whose_last_two_items_ended_at_the_same_moment() -> None:
+    job_id = a_job()
+    (claim,) = hold(Worker(lease_s=30), job_id)
+    finish(claim, Worker(lease_s=30))
+    with transaction() as session:  # as if the end of the job had been missed by both
+        session.get_one(Job, job_id).state = "PROCESSING"
+        session.get_one(Job, job_id).finished_at = None
+    steward.sweep_if_needed()
+    with reading() as session:
+        assert session.get_one(Job, job_id).state == "DONE"
+
+
+def test_a_duty_that_fails_does_not_keep_the_others_from_theirs(caplog) -> None:
+    done: list[str] = []
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    duties = [steward.Duty("break", broken), steward.Duty("work", lambda: done.append("x"))]
+    steward.run_due(duties, at=100.0)
+    assert done == ["x"]
+    assert "could not break" in caplog.text
+    steward.run_due(duties, at=100.5)
+    assert done == ["x"], "not due yet"
+
+
+def test_a_worker_is_seen_alive_until_it_stops() -> None:
+    worker = Worker(lease_s=30)
+    worker.beat()
+    worker.beat()
+    with reading() as session:
+        assert [row.id for row in live_workers(session)] == [worker.id]
+    worker.stop()
+    with reading() as session:
+        assert live_workers(session) == []
+        assert session.get_one(WorkerRow, worker.id).stopped_at is not None
+
+
+def test_the_sum_over_all_jobs_is_what_was_submitted(app: Flask) -> None:
+    first, _second = a_job(days=3), a_job(days=2)
+    worker = Worker(lease_s=30)
+    finish(hold(worker, first)[0], worker)
+    with reading() as session:
+        told = totals(session)
+    assert told["submitted"] == 5 == sum(told["items"].values())
+    assert app.name == "app"

@@ -1,0 +1,48 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.text import RequestError, Sentence, read_times_in
+
+plain = st.one_of(st.text(), st.integers(), st.none(), st.booleans())
+
+
+@given(st.text(), st.dictionaries(st.text(min_size=1), plain))
+def test_a_stored_sentence_comes_back_as_it_was(message: str, values: dict[str, object]) -> None:
+    sentence = Sentence(message, values)
+    assert Sentence.load(sentence.dump()) == sentence
+
+
+def test_a_sentence_within_a_sentence_is_translated_too() -> None:
+    inner = Sentence("There is no job %(id)s.", {"id": 7})
+    outer = Sentence("Paused by %(by)s.", {"by": inner})
+    assert Sentence.load(outer.dump()) == outer
+    assert "7" in outer.to("tr")
+    assert outer.to("tr") != outer.to("en")
+
+
+def test_turkish_is_turkish_and_an_unknown_language_is_english() -> None:
+    sentence = Sentence("There is no job %(id)s.", {"id": 7})
+    assert sentence.to("en") == "There is no job 7." == sentence.to("xx")
+    assert sentence.to("tr") == "7 numaralı iş yok."
+
+
+def test_a_per_cent_sign_without_values_is_only_a_sign() -> None:
+    assert str(Sentence("100 % done")) == Sentence("100 % done").to("tr") == "100 % done"
+
+
+def test_a_time_in_a_sentence_is_kept_as_a_time_and_told_in_the_readers_zone() -> None:
+    at = datetime(2025, 5, 5, 21, tzinfo=UTC)
+    sentence = Sentence.load(Sentence("%(at)s", {"at": at}).dump())
+    assert sentence.values["at"] == at
+    read_times_in("Europe/Istanbul")
+    assert sentence.to("tr") == "2025-05-06 00:00:00"
+    read_times_in("UTC")
+    assert str(sentence) == "2025-05-05 21:00:00"
+
+
+def test_a_refused_request_reads_as_its_sentence() -> None:
+    with pytest.raises(RequestError, match="There is no job 3"):
+        raise RequestError("There is no job %(id)s.", id=3)
