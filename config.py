@@ -31,6 +31,8 @@ KNOWN_SOURCES = (
     "espn",
 )
 LANGUAGES = ("tr", "en")
+MAIL_BACKENDS = ("smtp", "console", "file")
+MAIL_TLS = ("starttls", "tls", "none")
 SCHEDULES = {  # name -> variable, crontab when nothing is set
     "fetch_upcoming": ("FETCH_UPCOMING_CRON", "0 * * * *"),
     "fetch_results": ("FETCH_RESULTS_CRON", "0 6 * * *"),
@@ -81,6 +83,29 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupSettings:
+    folder: Path
+    identity_file: Path | None  # opens encrypted archives on this machine
+    undo_days: int  # how long the data that a restore replaced are kept
+    keep: int  # of the newest good backups of each type; then one of each day, week, month, year
+    daily: int
+    weekly: int
+    monthly: int
+    yearly: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    backend: str  # "smtp" | "console" | "file"
+    sender: str
+    host: str | None
+    port: int
+    tls: str  # "starttls" | "tls" | "none"
+    user: str | None
+    password: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The settings of this process. What each variable means: docs/configuration.md."""
 
@@ -88,12 +113,14 @@ class Config:
     secret_key: str = field(repr=False)
     database_url: str = field(repr=False)  # holds a password
     redis_url: str | None = field(repr=False)  # None: the queue is a SQLite file in data_dir
+    redis_namespace: str  # what our keys there are named after
     data_dir: Path
     host: str
     port: int
     sources: tuple[
         str, ...
     ]  # those switched on; whether sofascore may be used is the app's question
+    failover: tuple[str, ...]  # of them, asked one after the other by the schedules; () for each
     source_settings: Mapping[str, SourceSettings]  # one for each known source
     sandbox_port: int
     sofascore_permitted: bool
@@ -111,7 +138,14 @@ class Config:
     schedules: Schedules
     keep_history_days: int
     keep_requests_days: int
+    keep_audit_days: int
+    fresh_hours: int  # what the forms propose to skip; 0: nothing
+    public_url: str  # where users reach the panel: what links in mails begin with
+    mail: MailSettings
+    backup: BackupSettings
     proxy_hops: int  # how many reverse proxies' X-Forwarded headers are believed
+    # Every variable as it was given: what stored settings are laid over. Holds secrets.
+    given: Mapping[str, str] = field(repr=False, compare=False, default_factory=dict)
 
     @classmethod
     def from_env(
@@ -127,10 +161,14 @@ class Config:
         reader.values = _merged(real, written)
         reader.language = _language(reader, real, written)
         config = _read(reader)
-        _refuse_what_does_not_fit(reader, config)
-        if reader.problems:
-            raise ConfigError(reader.problems, reader.language)
-        return config
+        return _without_problems(reader, config)
+
+    def with_stored(self, stored: Mapping[str, str]) -> "Config":
+        """The same with other values of some variables. Raises ConfigError as `from_env`."""
+        reader = _Reader()
+        reader.values = _merged(stored, self.given)
+        reader.language = reader.choice("LANGUAGE", self.language, LANGUAGES)
+        return _without_problems(reader, _read(reader))
 
     @property
     def production(self) -> bool:
@@ -235,6 +273,13 @@ class _Reader:
         return content or None
 
 
+def _without_problems(reader: _Reader, config: Config) -> Config:
+    _refuse_what_does_not_fit(reader, config)
+    if reader.problems:
+        raise ConfigError(reader.problems, reader.language)
+    return config
+
+
 def _read(reader: _Reader) -> Config:
     environment = reader.choice("FIKSTUR_ENV", "development", ("development", "production"))
     kept_in = _data_dir(reader)
@@ -246,10 +291,12 @@ def _read(reader: _Reader) -> Config:
         secret_key=_secret_key(reader, environment, kept_in),
         database_url=_database_url(reader, data_dir),
         redis_url=_redis_url(reader),
+        redis_namespace=_redis_namespace(reader),
         data_dir=data_dir,
         host=_host(reader),
         port=reader.number("PORT", 8000, 1, 65535),
         sources=_sources(reader),
+        failover=_failover(reader),
         source_settings=source_settings,
         sandbox_port=sandbox_port,
         sofascore_permitted=bool(reader.flag("SOFASCORE_PERMITTED")),
@@ -267,7 +314,13 @@ def _read(reader: _Reader) -> Config:
         schedules={name: _crontab(reader, *pair) for name, pair in SCHEDULES.items()},
         keep_history_days=reader.number("KEEP_HISTORY_DAYS", 90, 1, 3650),
         keep_requests_days=reader.number("KEEP_REQUESTS_DAYS", 30, 1, 3650),
+        keep_audit_days=reader.number("KEEP_AUDIT_DAYS", 365, 1, 3650),
+        fresh_hours=reader.number("FRESH_HOURS", 0, 0, 8760),
+        public_url=_web_address(reader, "PUBLIC_URL") or _own_address(reader),
+        mail=_mail(reader, environment),
+        backup=_backup(reader, data_dir),
         proxy_hops=reader.number("PROXY_HOPS", 0, 0, 10),
+        given={**reader.values, "LANGUAGE": reader.language},
     )
 
 
@@ -477,6 +530,16 @@ def _redis_url(reader: _Reader) -> str | None:
     return url
 
 
+def _redis_namespace(reader: _Reader) -> str:
+    name = reader.text("REDIS_NAMESPACE") or "fikstur"
+    if not re.fullmatch(r"[a-z0-9_]{1,60}", name):
+        reader.wrong(
+            f'REDIS_NAMESPACE is "{name}": write up to 60 of a-z, 0-9 and _.',
+            f'REDIS_NAMESPACE değeri "{name}": a-z, 0-9 ve _ ile en çok 60 karakter yazın.',
+        )
+    return name
+
+
 def _source_settings(reader: _Reader, sandbox_port: int) -> dict[str, SourceSettings]:
     defaults = {"sandbox": f"http://127.0.0.1:{sandbox_port}"}
     return {
@@ -556,6 +619,60 @@ def _is_address(host: str) -> bool:
     return True
 
 
+def _own_address(reader: _Reader) -> str:
+    """Where the panel is on this machine, when nobody says where others reach it."""
+    host, port = reader.text("HOST") or "127.0.0.1", reader.text("PORT") or "8000"
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _mail(reader: _Reader, environment: str) -> MailSettings:
+    production = environment == "production"
+    backend = reader.choice("MAIL_BACKEND", "smtp" if production else "file", MAIL_BACKENDS)
+    if production and backend != "smtp":
+        reader.wrong(
+            f'MAIL_BACKEND is "{backend}": in production only smtp, the others would leave '
+            "links that open accounts lying about.",
+            f'MAIL_BACKEND değeri "{backend}": üretimde yalnız smtp olur, ötekiler hesap açan '
+            "bağlantıları ortada bırakır.",
+        )
+    tls = reader.choice("SMTP_TLS", "starttls", MAIL_TLS)
+    return MailSettings(
+        backend=backend,
+        sender=_one_line(reader, "MAIL_FROM") or "Fikstür <fikstur@localhost>",
+        host=_one_line(reader, "SMTP_HOST"),
+        port=reader.number("SMTP_PORT", 465 if tls == "tls" else 587, 1, 65535),
+        tls=tls,
+        user=_one_line(reader, "SMTP_USER"),
+        password=reader.secret("SMTP_PASSWORD"),
+    )
+
+
+def _one_line(reader: _Reader, name: str) -> str | None:
+    value = reader.text(name)
+    if value is not None and not (value.isprintable() and len(value) <= 254):
+        reader.wrong(
+            f"{name} cannot be used: write one line of at most 254 characters.",
+            f"{name} kullanılamıyor: en çok 254 karakterlik tek satır yazın.",
+        )
+        return None
+    return value
+
+
+def _backup(reader: _Reader, data_dir: Path) -> BackupSettings:
+    identity = reader.text("BACKUP_IDENTITY_FILE")
+    return BackupSettings(
+        folder=HOME / Path(reader.text("BACKUP_DIR") or data_dir / "backups").expanduser(),
+        identity_file=HOME / Path(identity).expanduser() if identity else None,
+        undo_days=reader.number("BACKUP_UNDO_DAYS", 7, 1, 365),
+        keep=reader.number("BACKUP_KEEP", 7, 0, 1000),
+        daily=reader.number("BACKUP_KEEP_DAILY", 7, 0, 1000),
+        weekly=reader.number("BACKUP_KEEP_WEEKLY", 4, 0, 1000),
+        monthly=reader.number("BACKUP_KEEP_MONTHLY", 12, 0, 1000),
+        yearly=reader.number("BACKUP_KEEP_YEARLY", 0, 0, 1000),
+    )
+
+
 # --- single values with a rule of their own ---
 
 
@@ -573,6 +690,23 @@ def _sources(reader: _Reader) -> tuple[str, ...]:
             f'SOURCES değeri "{value}": {known} adlarından, virgülle ayırarak yazın.',
         )
     return tuple(dict.fromkeys(names))
+
+
+def _failover(reader: _Reader) -> tuple[str, ...]:
+    value = reader.text("FAILOVER")
+    if value is None:
+        return ()
+    names = [name.strip().lower() for name in value.split(",")]
+    if len(names) > 1 and len(set(names)) == len(names) and set(names) <= set(KNOWN_SOURCES):
+        return tuple(names)
+    known = ", ".join(KNOWN_SOURCES)
+    reader.wrong(
+        f'FAILOVER is "{value}": write two or more different names out of {known}, separated by '
+        "commas, in the order in which they are to be asked.",
+        f'FAILOVER değeri "{value}": {known} adlarından iki ya da daha çok farklı ad, virgülle '
+        "ayırarak, sorulacakları sırayla yazın.",
+    )
+    return ()
 
 
 def _is_set_up(reader: _Reader, source: str) -> bool:
@@ -633,6 +767,13 @@ def _refuse_what_does_not_fit(reader: _Reader, config: Config) -> None:
             f"PORT and SANDBOX_PORT are both {config.port}: give them different numbers.",
             f"PORT ve SANDBOX_PORT aynı, {config.port}: farklı sayılar verin.",
         )
+    if missing := [name for name in config.failover if name not in config.sources]:
+        reader.wrong(
+            f"FAILOVER names {', '.join(missing)}, which SOURCES does not: "
+            "add it there or take it out here.",
+            f"FAILOVER içinde {', '.join(missing)} var, SOURCES içinde yok: "
+            "oraya ekleyin ya da buradan çıkarın.",
+        )
     if config.production and config.debug:
         reader.wrong(
             "Debug is on in production, where it lets strangers run code: "
@@ -660,6 +801,7 @@ def public(config: Config) -> dict[str, object]:
         "host": config.host,
         "port": config.port,
         "sources": config.sources,
+        "failover": config.failover,
         "sandbox_port": config.sandbox_port,
         "local_sandbox": config.local_sandbox,
         "time_zone": config.time_zone,

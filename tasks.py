@@ -7,43 +7,51 @@ No decision is taken here: a task opens the app, works on the job, closes.
 
 import atexit
 import functools
+import gc
 import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from flask import Flask
+from flask import Flask, current_app
 from huey import crontab
 from huey.signals import SIGNAL_INTERRUPTED
 from sqlalchemy.orm import Session
 
 import config as configuration
 from app import create_app
+from app.audit import trail
+from app.audit.trail import Actor, Via
+from app.backups.work import bench_of
+from app.backups.work import handlers as backup_handlers
 from app.core import queue
 from app.core.db import persist
+from app.drill.work import drill_item
 from app.fixtures.details import DetailWork
 from app.fixtures.fetch import Desk
 from app.fixtures.fetch import fetch_day as fetch_one_day
-from app.fixtures.request import fetch_request
+from app.fixtures.request import regular_request
 from app.fixtures.retry import due_request
 from app.jobs.models import Trigger
+from app.jobs.moves import Claim
 from app.jobs.prune import Keep, prune_item
-from app.jobs.runner import Handler, work_on
+from app.jobs.runner import Handler, kind_to_claim, work_on
 from app.jobs.steward import Duty, Steward, duties_of, duties_of_all, duty_at_slots, run_due
 from app.jobs.stream import Streams
 from app.jobs.submit import ItemRequest, JobRequest, Submitted
 from app.jobs.submit import submit as submit_job
 from app.jobs.worker import Worker
+from app.mail.send import send_item
 from app.schedules.fire import Submit, fire_if_due, last_due
 from app.sources.http import Client
 from app.sources.limiter import build_limiter
-from app.sources.registry import source_table
+from app.sources.limits import at_once, rates_in_force
+from app.sources.registry import CurrentSources, source_table
 
 config = configuration.load()
-huey = queue.build_huey(config.redis_url, config.data_dir)
+huey = queue.build_huey(config.redis_url, config.data_dir, config.redis_namespace)
 ring = functools.partial(queue.ring, huey)
-sources = source_table(config)
 
 USER_AGENT = "Fikstur/0.1 (football data collection; one operator)"
 STOP_GRACE_S = 4.0  # `docker stop` kills after ten
@@ -80,6 +88,48 @@ def retry_errors(job_id: int) -> None:
 def prune_history(job_id: int) -> None:
     """Forget history that is old enough."""
     work("prune_history", job_id)
+
+
+@huey.task()
+def send_mail(job_id: int) -> None:
+    """A letter to a user."""
+    work("send_mail", job_id)
+
+
+@huey.task()
+def drill_chaos(job_id: int) -> None:
+    """Workers killed on a sandbox and a database made for it; the receipt says what was lost."""
+    work("drill_chaos", job_id)
+
+
+@huey.task()
+def create_backup(job_id: int) -> None:
+    """An archive, verified and restored on trial."""
+    work("create_backup", job_id)
+
+
+@huey.task()
+def verify_backup(job_id: int) -> None:
+    """Every hash of an archive."""
+    work("verify_backup", job_id)
+
+
+@huey.task()
+def drill_backup(job_id: int) -> None:
+    """An archive restored into a scratch database and compared."""
+    work("drill_backup", job_id)
+
+
+@huey.task()
+def restore_backup(job_id: int) -> None:
+    """An archive in place of the live database."""
+    work("restore_backup", job_id)
+
+
+@huey.task()
+def prune_backups(job_id: int) -> None:
+    """Archives that no rule keeps, into the trash."""
+    work("prune_backups", job_id)
 
 
 # --- the periodic ones ----------------------------------------------------------------------------
@@ -144,15 +194,22 @@ def steward_pass() -> None:
 
 def fire(name: str) -> None:
     """Take the schedule's due time if nobody has; its job is rung for by the steward."""
-    with this_process().app.app_context():
-        fire_if_due(name, config.schedules[name] or "", config.time_zone, PERIODIC[name])
+    with this_process().app.app_context(), trail.acting(Actor(name, Via.SCHEDULE)):
+        fire_if_due(name, config.schedules[name] or "", in_force().time_zone, PERIODIC[name])
+
+
+def in_force() -> configuration.Config:
+    """The configuration with what is stored over it. Needs an app context."""
+    now: configuration.Config = current_app.config["FIKSTUR"]
+    return now
 
 
 def _submit_days(session: Session, due: datetime, first: int, last: int) -> int | None:
-    today = due.astimezone(ZoneInfo(config.time_zone)).date()
+    now = in_force()
+    today = due.astimezone(ZoneInfo(now.time_zone)).date()
     days = (today + timedelta(days=first), today + timedelta(days=last))
-    usable = sources.usable()
-    return _submit(session, fetch_request(session, usable, *days).job) if usable else None
+    request = regular_request(session, source_table(now).usable(), now.failover, *days)
+    return _submit(session, request)
 
 
 def _submit(session: Session, request: JobRequest | None) -> int | None:
@@ -166,8 +223,18 @@ def _submit(session: Session, request: JobRequest | None) -> int | None:
 
 def submit(request: JobRequest, *, by: str, trigger: Trigger) -> Submitted:
     """Write a job into the ledger, then ring for it. Needs an app context."""
-    submitted = persist(lambda session: submit_job(session, request, by=by, trigger=trigger))
-    ring(request.kind, submitted.job_id, min(submitted.items, config.worker_threads))
+    return submit_made(lambda _session: request, by=by, trigger=trigger)
+
+
+def submit_made(make: Callable[[Session], JobRequest], *, by: str, trigger: Trigger) -> Submitted:
+    """As `submit`, of a job that is made in the transaction in which it is written."""
+
+    def write(session: Session) -> tuple[str, Submitted]:
+        request = make(session)
+        return request.kind, submit_job(session, request, by=by, trigger=trigger)
+
+    kind, submitted = persist(write)
+    ring(kind, submitted.job_id, min(submitted.items, config.worker_threads))
     return submitted
 
 
@@ -185,21 +252,35 @@ class Process:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.app: Flask = create_app(config, edges=False)
-        self.worker = Worker(config.lease_s, build_limiter(config))
+        self.live = self.app.extensions["live"]
+        with self.app.app_context():
+            self.live.follow_now()
+            self.config = in_force()
+        self.limiter = build_limiter(self.config)
+        self.worker = Worker(config.lease_s, self.limiter)
+        self.sources = CurrentSources(source_table(self.config))
         client = Client(
             USER_AGENT,
             connect_timeout_s=config.connect_timeout_s,
             read_timeout_s=config.read_timeout_s,
             max_bytes=config.max_answer_bytes,
         )
-        desk = Desk(sources, client)
-        keep = Keep(config.keep_history_days, config.keep_requests_days)
+        desk = Desk(self.sources, client)
         self.handlers = {
             "fetch_day": Handler(functools.partial(fetch_one_day, desk)),
-            "prune_history": Handler(functools.partial(prune_item, keep), deadline_s=3600),
+            "prune_history": Handler(self.prune, deadline_s=3600),
+            "send_mail": Handler(self.send_letter),
+            "drill_chaos": Handler(functools.partial(drill_item, config), deadline_s=3600),
+            **backup_handlers(bench_of(config)),
         }
-        self.streams = Streams(self.worker, DetailWork(desk))
+        work = DetailWork(desk, lambda source: at_once(self.limiter.rates(source)))
+        self.streams = Streams(self.worker, work)
         self.steward = Steward(self.duties(), self.app.app_context)
+        self.live.on_change(self.follow)
+        # All this stays: the collector need not look through it again, and less often through the
+        # rest. It was a sixth of what an item costs.
+        gc.freeze()
+        gc.set_threshold(10_000, 10, 10)
 
     def work_on(self, job_id: int) -> bool:
         """Work a slice on the heavy items of a job one by one, then stream its light ones."""
@@ -209,7 +290,30 @@ class Process:
     def duties(self) -> list[Duty]:
         """Everything the steward of this process does."""
         slots = duty_at_slots(self.worker, ring)
-        return [*duties_of(self.worker), *duties_of_all(ring), slots, *_firing()]
+        pass_on = Duty("pass bells on", self.pass_bells_on, every_s=0.0)
+        follow = Duty("follow the settings", self.live.follow_now)
+        return [*duties_of(self.worker), *duties_of_all(ring), slots, pass_on, follow, *_firing()]
+
+    def follow(self, changed: configuration.Config) -> None:
+        """Work on with other settings; what is in hand is finished with those it began with."""
+        self.config = changed
+        self.sources.table = source_table(changed)
+        self.limiter.change(rates_in_force(changed))
+
+    def prune(self, claim: Claim, worker: Worker) -> None:
+        """Keep as long as is set now."""
+        days = (self.config.keep_history_days, self.config.keep_requests_days)
+        prune_item(Keep(*days, self.config.keep_audit_days), claim, worker)
+
+    def send_letter(self, claim: Claim, worker: Worker) -> None:
+        """By the mail server that is set now."""
+        send_item(self.config, claim, worker)
+
+    def pass_bells_on(self) -> None:
+        """What was rung twice here is rung again: another process may have a hand free for it."""
+        for job_id in self.streams.bells_for_others():
+            if kind := kind_to_claim(job_id):
+                ring(kind, job_id)
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """A clean stop: finish or give back what is in hand. Harmless the second time."""

@@ -22,6 +22,7 @@ def create_app(config: "Config", *, edges: bool = True) -> "Flask":
     app.config["SECRET_KEY"] = config.secret_key
     app.config["FIKSTUR"] = config
     init_db(app, config.database_url, threads=config.worker_threads + 16)
+    follow_settings(app, config)
     if edges:
         # Imported here: the edges import the tasks, which build an app of their own.
         from app import admin, api, cli
@@ -29,3 +30,20 @@ def create_app(config: "Config", *, edges: bool = True) -> "Flask":
         for edge in (admin, api, cli):
             edge.init_app(app, config)
     return app
+
+
+def follow_settings(app: "Flask", config: "Config") -> None:
+    """Let stored settings take the place of the configuration whenever they change."""
+    from app.core.text import read_times_in
+    from app.settings.live import Live
+
+    def apply(changed: "Config") -> None:
+        app.config["FIKSTUR"] = changed
+        read_times_in(changed.time_zone)
+
+    def before_request() -> None:
+        live.follow()
+
+    live = app.extensions["live"] = Live(config)
+    live.on_change(apply)
+    app.before_request(before_request)

@@ -1,168 +1,115 @@
-"""Details of thousands of matches by id: the whole way into the database against the bare client.
+"""Details of thousands of matches by id, against the replaced design and against the bare client.
 
-Baselines of the same run, on the same sandbox: `requests.get` per id from eight threads, and our
-own client at the same concurrency with nothing stored. SQLite always; PostgreSQL and Redis when
-FIKSTUR_BENCH_POSTGRES_URL (a database that may be emptied) and FIKSTUR_BENCH_REDIS_URL are set.
+Baselines of the same run, on the same server and the same databases: one Celery task per id (two
+processes, eight threads), and our own client at the same concurrency with nothing stored.
 """
 
-import json
 import os
-import socket
+import signal
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
 
-import requests
+import redis
 import sqlalchemy as sa
 
-from app.jobs.stream import AT_ONCE
 from app.sources.base import Request
 from app.sources.http import Client
+from app.sources.limits import AT_ONCE
+from benchmarks.scene import FIRST_ID, POSTGRES, REDIS, ROOT, Cost, empty, house, server, stacks
 
-ROOT = Path(__file__).parent.parent
-FIRST_ID = 100_000_000
+CELERY = {
+    "Celery, 2 processes": ("--pool", "prefork", "--concurrency", "2"),
+    "Celery, 8 threads": ("--pool", "threads", "--concurrency", "8"),
+}
 
 
 def run(ids: int, latency_ms: float) -> None:
     """Measure and print."""
-    with sandbox(latency_ms) as url:
-        print(f"{ids} ids, {latency_ms:g} ms latency, {AT_ONCE} requests at once\n")
-        get = rate(ids, 8, lambda number: requests.get(f"{url}/api/v1/event/{number}", timeout=30))
-        client = Client("benchmark")
-        bare = rate(
-            ids, AT_ONCE, lambda number: client.ask(Request(f"{url}/api/v1/event/{number}", "t"))
-        )
-        print(f"{'requests.get per id, 8 threads':42} {get:8.0f} ids/s")
-        print(f"{'our client, nothing stored':42} {bare:8.0f} ids/s")
+    with server(latency_ms) as url:
+        print(f"\n{ids} ids, {latency_ms:g} ms latency, {AT_ONCE} requests at once")
+        celery = [_say(name, replaced(max(ids // 10, 400), url, name)) for name in _celery()]
+        client = _say("our client, nothing stored", bare(ids, url))
         for name, settings in stacks().items():
-            whole, cpu = fikstur(ids, url, settings)
-            print(
-                f"{'Fikstür on ' + name:42} {whole:8.0f} ids/s  {cpu:5.2f} CPU s per 1,000"
-                f"   x{whole / get:.2f} of requests.get, x{whole / bare:.2f} of the bare client"
-            )
+            with house(url, settings) as made:
+                cost = _say(f"Fikstür on {name}", made.fetch(ids))
+            print(f"    x{cost.rate / client.rate:.2f} of our bare client{_against(cost, celery)}")
 
 
-def stacks() -> dict[str, dict[str, str]]:
-    """The settings of each stack that is there."""
-    found: dict[str, dict[str, str]] = {"SQLite": {}}
-    postgres = os.environ.get("FIKSTUR_BENCH_POSTGRES_URL")
-    redis_url = os.environ.get("FIKSTUR_BENCH_REDIS_URL")
-    if postgres and redis_url:
-        engine = sa.create_engine(postgres)
-        with engine.begin() as connection:
-            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-            connection.execute(sa.text("CREATE SCHEMA public"))
-        engine.dispose()
-        found["PostgreSQL + Redis"] = {"DATABASE_URL": postgres, "REDIS_URL": redis_url}
-    return found
+def _celery() -> list[str]:
+    return list(CELERY) if POSTGRES and REDIS else []
 
 
-def rate(ids: int, threads: int, ask: Callable[[int], object]) -> float:
-    """Requests per second of a function called for every id from so many threads."""
-    with ThreadPoolExecutor(threads) as pool:
-        started = time.monotonic()
+def _say(name: str, cost: Cost) -> Cost:
+    print(f"{name:34} {cost}", flush=True)
+    return cost
+
+
+def _against(cost: Cost, celery: list[Cost]) -> str:
+    if not celery:
+        return ""
+    best = max(celery, key=lambda each: each.rate)
+    return (
+        f", x{cost.rate / best.rate:.1f} of the better Celery"
+        f" for 1/{best.cpu_per_1000 / cost.cpu_per_1000:.1f} of its CPU"
+    )
+
+
+def bare(ids: int, url: str) -> Cost:
+    """Our client asks for every id and throws the answer away."""
+    client = Client("benchmark")
+
+    def ask(number: int) -> None:
+        client.ask(Request(f"{url}/api/v1/event/{number}", "t"))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(ask, range(FIRST_ID, FIRST_ID + 2 * AT_ONCE)))  # connections are there
+        began, cpu = time.monotonic(), time.process_time()
         for _ in pool.map(ask, range(FIRST_ID, FIRST_ID + ids)):
             pass
-        return ids / (time.monotonic() - started)
+        return Cost(ids, time.monotonic() - began, time.process_time() - cpu)
 
 
-def fikstur(ids: int, url: str, settings: dict[str, str]) -> tuple[float, float]:
-    """The job from its first claim to its end: ids per second, and the worker's CPU s per 1,000."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        environ = {
-            **os.environ,
-            "DATA_DIR": folder,
-            "FIKSTUR_ENV_FILE": os.devnull,
-            "FLASK_SKIP_DOTENV": "1",
-            "SOURCES": "sandbox",
-            "SANDBOX_BASE_URL": url,
-            "SECRET_KEY": "a-key-for-benchmarks-that-opens-nothing-01234",
-            **dict.fromkeys(
-                ("FETCH_UPCOMING_CRON", "FETCH_RESULTS_CRON", "RETRY_ERRORS_CRON", "PRUNE_CRON"),
-                "off",
-            ),
-            **settings,
-        }
-        flask(environ, "setup")
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "flask", "--app", "wsgi", "worker", "--threads", "2"],
-            cwd=ROOT,
-            env=environ,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            while not worker_is_alive(environ):
-                time.sleep(0.3)  # its own start is not what is measured
-            return _measured(environ, ids, worker.pid)
-        finally:
-            worker.terminate()
-            worker.wait(15)
+def replaced(ids: int, url: str, variant: str) -> Cost:
+    """The replaced design, from its first request to its last row; its start is not counted."""
+    assert POSTGRES is not None
+    assert REDIS is not None
+    empty({"DATABASE_URL": POSTGRES, "REDIS_URL": REDIS})
+    os.environ |= {"BENCH_BROKER": REDIS, "BENCH_DATABASE": POSTGRES, "BENCH_SOURCE": url}
+    from benchmarks import replaced as design  # reads the three
 
-
-def _measured(environ: dict[str, str], ids: int, pid: int) -> tuple[float, float]:
-    span = f"{FIRST_ID}-{FIRST_ID + ids - 1}"
-    kind = ("--source", "sandbox", "--kind", "event", "--json")
-    before = cpu_s(pid)
-    job = json.loads(flask(environ, "details", "fetch", span, *kind))
-    while job["finished_at"] is None:
-        time.sleep(0.3)
-        job = json.loads(flask(environ, "jobs", "show", str(job["id"]), "--json"))
-    if job["items"]["done"] != ids:
-        raise SystemExit(f"not all done: {job['items']}")
-    began, ended = (datetime.fromisoformat(job[name]) for name in ("started_at", "finished_at"))
-    return ids / (ended - began).total_seconds(), (cpu_s(pid) - before) / ids * 1000
-
-
-def worker_is_alive(environ: dict[str, str]) -> bool:
-    """Whether a worker has said so."""
-    checks = json.loads(flask(environ, "doctor", "--json", may_fail=True))["checks"]
-    return any(check["name"] == "worker" and check["ok"] for check in checks)
-
-
-def cpu_s(pid: int) -> float:
-    """CPU seconds of a process so far; nan where the system does not tell."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return float("nan")
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def flask(environ: dict[str, str], *arguments: str, may_fail: bool = False) -> str:
-    """Run a command to its end: what it printed."""
-    command = [sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    design.source = url
+    design.Base.metadata.create_all(design.engine)
+    for number in range(FIRST_ID, FIRST_ID + ids):
+        design.fetch.delay(number)
+    command = [sys.executable, "-m", "celery", "-A", "benchmarks.replaced", "worker"]
+    worker = subprocess.Popen(
+        [*command, *CELERY[variant], "--loglevel", "ERROR"],
+        cwd=ROOT,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-    if done.returncode and not may_fail:
-        raise SystemExit(done.stderr)
-    return done.stdout
-
-
-@contextmanager
-def sandbox(latency_ms: float) -> Iterator[str]:
-    """The pretend API on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--port", str(port), "--no-demo", "--quiet", "--latency-ms", str(latency_ms)]
-    process = subprocess.Popen([sys.executable, "-m", "app.sandbox", *options], cwd=ROOT)
-    url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(100):
-            try:
-                urllib.request.urlopen(f"{url}/_health").close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
+        return _measured(ids, worker.pid)
     finally:
-        process.terminate()
-        process.wait(10)
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait(10)
+        redis.Redis.from_url(REDIS).flushdb()
+
+
+def _measured(ids: int, group: int) -> Cost:
+    from benchmarks.replaced import Row, engine
+    from benchmarks.scene import cpu_of_group
+
+    seen = sa.select(sa.func.count(), sa.func.min(Row.began_at), sa.func.max(Row.stored_at))
+    cpu_at_first: float | None = None
+    while True:
+        with engine.connect() as connection:
+            count, first, last = connection.execute(seen).one()
+        if count == ids:
+            return Cost(ids, (last - first).total_seconds(), cpu_of_group(group) - cpu_at_first)
+        if cpu_at_first is None and count:
+            cpu_at_first = cpu_of_group(group)  # what its start cost is not counted
+        time.sleep(0.1)

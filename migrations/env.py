@@ -4,10 +4,15 @@ from alembic import context
 from sqlalchemy import text
 
 import app.accounts.models
+import app.audit.models
+import app.backups.models
+import app.drill.models
 import app.errors.models
 import app.fixtures.models
 import app.jobs.models
+import app.mail.models
 import app.schedules.models
+import app.settings.models
 import app.sources.models  # noqa: F401  each of these adds its tables to Base.metadata
 from app.core.db import Base, SentenceText, UtcDateTime, db
 

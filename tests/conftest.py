@@ -106,11 +106,11 @@ def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) ->
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "fikstur.db")
         return f"sqlite:///{tmp_path / 'fikstur.db'}"
     url = request.getfixturevalue("migrated_postgres")
-    _empty(url)
+    empty(url)
     return url
 
 
-def _empty(url: str) -> None:
+def empty(url: str) -> None:
     from app.core.db import Base
 
     tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
@@ -157,7 +157,7 @@ def stack(request: pytest.FixtureRequest) -> dict[str, str]:
     if not REDIS:
         pytest.skip("FIKSTUR_TEST_REDIS_URL is not set")
     url = request.getfixturevalue("migrated_postgres")
-    _empty(url)
+    empty(url)
     import redis
 
     client = redis.Redis.from_url(REDIS)

@@ -85,7 +85,7 @@ def work_all(job_ids: int | Iterable[int], desk: Desk, worker: Worker | None = N
 
 def stream_all(job_id: int, outside: FakeOutside, worker: Worker | None = None) -> Worker:
     worker = worker or Worker(lease_s=30)
-    streams = Streams(worker, DetailWork(a_desk(outside)), at_once=8)
+    streams = Streams(worker, DetailWork(a_desk(outside)))
     while streams.work_on(job_id, slice_s=2):
         pass
     return worker

@@ -1,8 +1,10 @@
 """What each role may do: one table, asked by the panel, the commands and the API alike."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from app.accounts.models import Role, User
+from app.core.text import N_
 
 
 class Permission(StrEnum):
@@ -12,6 +14,9 @@ class Permission(StrEnum):
     FETCH = "fetch"  # fetch, retry, cancel and pause jobs
     PAUSE_SOURCES = "pause_sources"
     MANAGE_USERS = "manage_users"
+    MANAGE_SETTINGS = "manage_settings"
+    SEE_AUDIT = "see_audit"
+    DRILL = "drill"  # keep a machine busy with workers that are killed
 
 
 _ALLOWED = {
@@ -19,8 +24,27 @@ _ALLOWED = {
     Role.OPERATOR: {Permission.SEE, Permission.FETCH, Permission.PAUSE_SOURCES},
     Role.ADMINISTRATOR: set(Permission),
 }
+TOLD: Mapping[Permission, str] = {
+    Permission.SEE: N_("See matches, jobs, errors and sources"),
+    Permission.FETCH: N_("Fetch, retry, and pause or cancel jobs"),
+    Permission.PAUSE_SOURCES: N_("Pause and resume sources"),
+    Permission.MANAGE_USERS: N_("Invite, change and delete users"),
+    Permission.MANAGE_SETTINGS: N_("Change settings, among them the keys of the sources"),
+    Permission.SEE_AUDIT: N_("See who changed what"),
+    Permission.DRILL: N_("Start a drill in which workers are killed"),
+}
+ROLES: Mapping[Role, str] = {
+    Role.VIEWER: N_("Viewer"),
+    Role.OPERATOR: N_("Operator"),
+    Role.ADMINISTRATOR: N_("Administrator"),
+}
 
 
 def may(user: User, permission: Permission) -> bool:
     """Whether the user's role allows it; an inactive user may nothing."""
-    return user.is_active and permission in _ALLOWED[Role(user.role)]
+    return user.is_active and allows(Role(user.role), permission)
+
+
+def allows(role: Role, permission: Permission) -> bool:
+    """Whether a role allows it."""
+    return permission in _ALLOWED[role]

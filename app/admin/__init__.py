@@ -5,12 +5,27 @@ from flask_admin import Admin
 from flask_admin.theme import Bootstrap4Theme
 from werkzeug.wrappers import Response
 
-from app.admin import details, language, login, look, problems, search, security
+from app.admin import (
+    assets,
+    details,
+    language,
+    login,
+    look,
+    palette,
+    problems,
+    profile,  # noqa: F401  adds its pages to those of login
+    reset,  # noqa: F401  the same
+    search,
+    security,
+    shell,
+)
 from app.admin.answers import AnswersView
+from app.admin.audit import AuditView
 from app.admin.changes import ChangesView
 from app.admin.dashboard import DashboardView
 from app.admin.days import DaysView
 from app.admin.details import DetailsView
+from app.admin.drill import DrillView
 from app.admin.errors import ErrorsView
 from app.admin.fetch import FetchView
 from app.admin.job import JobView
@@ -18,6 +33,7 @@ from app.admin.jobs import JobsView
 from app.admin.matches import MatchesView
 from app.admin.requests import RequestsView
 from app.admin.sources import SourcesView
+from app.admin.users import UsersView
 from app.admin.workers import WorkersView
 from config import Config
 
@@ -33,6 +49,9 @@ VIEWS = (
     RequestsView,
     AnswersView,
     WorkersView,
+    DrillView,
+    UsersView,
+    AuditView,
     FetchView,
     JobView,
 )
@@ -44,12 +63,21 @@ def init_app(app: Flask, config: Config) -> None:
     security.init_app(app, config)
     language.init_app(app, config)
     login.init_app(app)
+    assets.init_app(app)
     look.init_app(app)
+    shell.init_app(app)
+    palette.init_app(app)
     problems.init_app(app)
     search.init_app(app)
     app.add_url_rule("/", "home", home)
     theme = Bootstrap4Theme(base_template="panel/base.html")
-    panel = Admin(app, name="Fikstür", index_view=DashboardView(), theme=theme)
+    panel = Admin(
+        app,
+        name="Fikstür",
+        index_view=DashboardView(),
+        theme=theme,
+        csp_nonce_generator=security.nonce,
+    )
     for view in VIEWS:
         panel.add_view(view())
 

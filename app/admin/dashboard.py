@@ -9,9 +9,10 @@ from flask_admin import AdminIndexView, expose
 from flask_babel import lazy_gettext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
 
 from app.accounts.permissions import Permission
-from app.admin import fetch, login, sources
+from app.admin import fetch, live, login, sources
 from app.admin.base import Guarded
 from app.core.clock import now
 from app.core.db import reading
@@ -24,7 +25,7 @@ from app.sources import pause
 from app.sources.models import SourceState
 
 MOST_RUNNING = 8
-LIVE_MS, SUM_MS = 2000, 15_000
+LIVE_S, SUM_S = 2, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +136,26 @@ class DashboardView(Guarded, AdminIndexView):
             day_form=fetch.day_form(),
             usable=sources.table().usable(),
             may_fetch=login.may(Permission.FETCH),
-            live_ms=LIVE_MS,
-            sum_ms=SUM_MS,
+            live_s=LIVE_S,
+            sum_s=SUM_S,
             **self._status(),
             **self._running(),
         )
 
     @expose("/live")
-    def live(self) -> str:
+    def live(self) -> Response:
         """The running jobs."""
-        return self.render("panel/_running.html", **self._running())
+        return live.answer(self.render("panel/_running.html", **self._running()))
 
     @expose("/sum")
-    def sum(self) -> str:
+    def sum(self) -> Response:
         """The status sentence, the sum and the open errors."""
-        return self.render("panel/_status.html", **self._status())
+        return live.answer(self.render("panel/_status.html", **self._status()))
+
+    @expose("/light")
+    def light(self) -> Response:
+        """How the workers are, for the light of every page."""
+        return live.answer(self.render("panel/_light.html"))
 
     def _running(self) -> dict[str, Any]:
         with reading() as session:

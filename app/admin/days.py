@@ -22,7 +22,7 @@ def rejected(row: FixtureDay) -> Markup:
     """Rows that could not be read stand out."""
     if not row.rejected:
         return escape(0)
-    return Markup('<span class="mark mark-warn">{}</span>').format(row.rejected)
+    return look.mark("warn", row.rejected)
 
 
 class DaysView(ListView):

@@ -26,7 +26,7 @@ from app.fixtures import ids
 from app.fixtures.details_request import DetailsPlan, checked_kinds, details_plan
 from app.fixtures.request import days_between, parse_day
 from app.sources.base import Source
-from app.sources.limits import Rate, rates_of
+from app.sources.present import Standing, standing
 
 WAYS = ("ids", "file", "days")
 TOO_MUCH = N_("At most %(most)s MB can be sent at once. Give the ids in parts.")
@@ -139,6 +139,12 @@ def plan_of(session: Session, wanted: Wish) -> DetailsPlan:
     return _together(plans, len(set().union(*lacking.values())))
 
 
+def standing_of(session: Session, source: Source) -> Standing:
+    """How fast it may be asked now."""
+    own = current_app.config["FIKSTUR"].source_settings
+    return standing(session, source.name, own.get(source.name), now())
+
+
 def _together(plans: Sequence[DetailsPlan], matches: int) -> DetailsPlan:
     """One job for all of them."""
     jobs = [plan.job for plan in plans if plan.job is not None]
@@ -166,20 +172,6 @@ def seal(plan: DetailsPlan) -> str:
     return digest.hexdigest()[:32]
 
 
-# --- how long it will take ------------------------------------------------------------------------
-
-
-def limits_of(source: str) -> tuple[Rate, ...]:
-    """The limits a source is asked under; () when there are none."""
-    return rates_of(source, current_app.config["FIKSTUR"].source_settings.get(source))
-
-
-def least_time_s(requests: int, rates: Sequence[Rate]) -> float:
-    """How long so many requests take under these limits at best. Pure."""
-    waits = (max(requests - 1, 0) // rate.requests * rate.seconds for rate in rates)
-    return max(waits, default=0.0)
-
-
 # --- the page -------------------------------------------------------------------------------------
 
 
@@ -189,6 +181,7 @@ class Shown:
 
     wish: Wish
     plan: DetailsPlan
+    standing: Standing
 
     @property
     def seal(self) -> str:
@@ -196,14 +189,9 @@ class Shown:
         return seal(self.plan)
 
     @property
-    def limit(self) -> str:
-        """As in the settings: requests/seconds; empty when there is none."""
-        return ", ".join(map(str, limits_of(self.wish.source.name)))
-
-    @property
     def least_s(self) -> float:
         """The time it takes at best."""
-        return least_time_s(self.plan.requests, limits_of(self.wish.source.name))
+        return self.standing.least_time_s(self.plan.requests)
 
 
 class DetailsView(PanelView):
@@ -226,7 +214,8 @@ class DetailsView(PanelView):
                 form |= {"how": "ids", "ids": "\n".join(found.ids)}
             wanted = wish(form, found)
             with reading() as session:
-                shown = Shown(wanted, plan_of(session, wanted))
+                plan, standing = plan_of(session, wanted), standing_of(session, wanted.source)
+            shown = Shown(wanted, plan, standing)
         except RequestError as error:
             flash(say(error.sentence), "error")
             return self._page(form, found=found), 422

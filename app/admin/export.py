@@ -15,8 +15,6 @@ from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from flask import current_app
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
 from werkzeug.wrappers import Response
 
 Value = int | float | datetime | str | None
@@ -31,6 +29,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def write_xlsx(file: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
     """Numbers are numbers, times are times in the reader's zone, text is never a formula."""
+    from openpyxl import Workbook  # here: it would cost every worker six megabytes
+
     book = Workbook(write_only=True)
     left = iter(rows)
     while True:
@@ -71,6 +71,8 @@ def _text(sheet: Any, value: str) -> Any:
     value = _NOT_IN_XML.sub("", value)[:MOST_CHARACTERS]
     if not value.startswith(_FORMULA):
         return value
+    from openpyxl.cell import WriteOnlyCell
+
     cell = WriteOnlyCell(sheet, value)
     cell.data_type = "s"
     cell.quotePrefix = True

@@ -1,7 +1,7 @@
 """The forms "Fetch a day" and "Fetch a range": from what was typed to a job."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,9 +17,8 @@ from app.admin.base import PanelView
 from app.admin.errors import submit
 from app.admin.language import say
 from app.core.clock import now
-from app.core.db import reading
 from app.core.text import N_, RequestError
-from app.fixtures.request import FetchRequest, fetch_request, parse_day
+from app.fixtures.request import DaysWanted, FetchRequest, request_of
 
 MOST_HOURS = 24 * 365
 
@@ -32,8 +31,9 @@ def today() -> date:
 def day_form(values: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The fields of "Fetch a day", as typed or as proposed."""
     if values is None:
-        return {"date": today().isoformat(), "source": ""}
-    return {"date": values.get("date", ""), "source": values.get("source", "")}
+        values = {"date": today().isoformat()}
+    fields = {name: values.get(name, "") for name in ("date", "source", "failover")}
+    return {**fields, "order": order()}
 
 
 def range_form(values: Any = None) -> dict[str, Any]:
@@ -44,34 +44,43 @@ def range_form(values: Any = None) -> dict[str, Any]:
             "from": first.isoformat(),
             "to": today().isoformat(),
             "sources": sources.table().usable(),
+            "failover": "",
+            "order": order(),
             "skip": "",
         }
-    fields = {name: values.get(name, "").strip() for name in ("from", "to", "skip")}
-    return {**fields, "sources": values.getlist("sources")}
+    fields = {name: values.get(name, "").strip() for name in ("from", "to", "failover", "skip")}
+    return {**fields, "sources": values.getlist("sources"), "order": order()}
+
+
+def order() -> list[str]:
+    """The sources that may be asked: first those of the setting FAILOVER, in its order."""
+    usable = sources.table().usable()
+    first = [name for name in current_app.config["FIKSTUR"].failover if name in usable]
+    return list(dict.fromkeys([*first, *usable]))
 
 
 def day_request(form: Mapping[str, Any]) -> FetchRequest:
     """RequestError says what is wrong with the form."""
-    day = parse_day(form["date"])
-    chosen = _usable([form["source"]] if form["source"] else sources.table().usable())
-    with reading() as session:
-        return fetch_request(session, chosen, day, day)
+    chosen = [form["source"]] if form["source"] else []
+    one_by_one = list(dict.fromkeys([*chosen, *form["order"]]))
+    return _request(form, chosen, one_by_one, first=form["date"])
 
 
 def range_request(form: Mapping[str, Any]) -> FetchRequest:
     """RequestError says what is wrong with the form."""
-    first, last = parse_day(form["from"]), parse_day(form["to"])
-    skip_h = hours(form["skip"])
-    fresh_since = now() - timedelta(hours=skip_h) if skip_h else None
-    chosen = _usable(form["sources"])
-    with reading() as session:
-        return fetch_request(session, chosen, first, last, fresh_since=fresh_since)
-
-
-def _usable(names: Sequence[str]) -> list[str]:
-    if not names:
+    chosen, known = form["sources"], form["order"]
+    if not chosen:
         raise RequestError(N_("No source was chosen. Choose one; the page Sources says which can."))
-    return [sources.table().get(name).name for name in dict.fromkeys(names)]
+    one_by_one = sorted(chosen, key=lambda name: known.index(name) if name in known else -1)
+    days = {"first": form["from"], "last": form["to"]}
+    return _request(form, chosen, one_by_one, **days, skip_fresh_h=hours(form["skip"]))
+
+
+def _request(
+    form: Mapping[str, Any], chosen: list[str], one_by_one: list[str], **more: Any
+) -> FetchRequest:
+    ways: dict[str, Any] = {"failover": one_by_one} if form["failover"] else {"sources": chosen}
+    return request_of(DaysWanted(**ways, **more), sources.table())
 
 
 def hours(text: str) -> int:

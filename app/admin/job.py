@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from app.accounts.permissions import Permission
-from app.admin import export, login, look, words
+from app.admin import export, live, login, look, words
 from app.admin.base import MOST_ID, PanelView
 from app.admin.errors import submit
 from app.admin.language import say
@@ -29,7 +29,7 @@ from app.sources.models import RequestLog
 
 ITEMS_PER_PAGE = 50
 MOST_REQUESTS = 200
-EVERY_MS = 1500
+EVERY_S = 2
 _ID = f"<int(max={MOST_ID}):job_id>"
 
 
@@ -51,15 +51,14 @@ class JobView(PanelView):
     @expose(f"/{_ID}")
     def page(self, job_id: int) -> str:
         """Everything about the job; the script of the page keeps it up to date."""
-        return self.render("panel/job.html", every_ms=EVERY_MS, **shown(job_id))
+        return self.render("panel/job.html", every_s=EVERY_S, **shown(job_id))
 
     @expose(f"/{_ID}/live")
     def live(self, job_id: int) -> ResponseReturnValue:
-        """The moving parts of the page. The header tells its script when nothing moves any more."""
+        """The moving parts of the page, until nothing moves any more."""
         parts = shown(job_id)
-        ended = not parts["report"].is_open
-        headers = {"X-Poll": "stop"} if ended else {}
-        return self.render("panel/_job.html", **parts), headers
+        html = self.render("panel/_job.html", **parts)
+        return live.answer(html, ended=not parts["report"].is_open)
 
     @expose(f"/{_ID}/item/<int(max={MOST_ID}):item_id>")
     def item(self, job_id: int, item_id: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import g, url_for
-from flask_babel import lazy_gettext
+from flask_babel import gettext, lazy_gettext
 from markupsafe import Markup
 from sqlalchemy import func, or_, select
 
@@ -44,7 +44,7 @@ def state(job: Job) -> Markup:
     """The state; paused is what a person wants to know first."""
     shown = look.badge(job.state, words.JOB_STATES)
     if job.paused_at is not None and job.finished_at is None:
-        shown += Markup(' <span class="mark mark-odd">{}</span>').format(lazy_gettext("paused"))
+        shown += Markup(" ") + look.mark("odd", gettext("paused"), "player-pause")
     return shown
 
 

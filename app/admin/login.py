@@ -1,4 +1,4 @@
-"""Signing in and out, changing one's password, and choosing one's language."""
+"""Who is signed in; signing in and out, one's password, one's language."""
 
 import re
 from collections.abc import Mapping
@@ -18,12 +18,15 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
-from sqlalchemy import update
 
-from app.accounts import permissions, users
+from app.accounts import entry, people, permissions, throttle, users
 from app.accounts.models import User
 from app.accounts.permissions import Permission
+from app.accounts.throttle import TooManyError
 from app.admin.language import say
+from app.admin.security import API
+from app.audit import trail
+from app.audit.trail import Actor, Via
 from app.core.clock import now
 from app.core.db import persist, reading
 from app.core.text import LANGUAGES, N_, RequestError
@@ -45,11 +48,25 @@ class SignedIn(UserMixin):
 
 
 def init_app(app: Flask) -> None:
-    """Add the pages, and what templates ask about the user."""
+    """Add the pages, and what templates ask about the user.
+
+    `reset` and `profile` have added theirs by then: they are imported before.
+    """
     manager = LoginManager(app)
     manager.user_loader(load)
     app.register_blueprint(account)
+    app.before_request(act)
     app.context_processor(lambda: {"me": me, "may": may, "Permission": Permission})
+
+
+def act() -> None:
+    """What this request changes is written down under whoever asks, of the panel or the API."""
+    via = Via.API if request.path.startswith(API) else Via.PANEL
+    trail.act_as(Actor(_name, via, address()[:45] or None))
+
+
+def _name() -> str:
+    return me().username if current_user.is_authenticated else ""
 
 
 def load(session_id: str) -> SignedIn | None:
@@ -95,22 +112,27 @@ def sign_in() -> ResponseReturnValue:
             return redirect(target)
         return render_template("panel/sign_in.html", target=target, username="")
     username = request.form.get("username", "").strip().replace("\0", "")
-    user = _verified(username, request.form.get("password", ""))
-    if user is None:
-        flash(gettext("The user name or the password is wrong."), "error")
-        return render_template("panel/sign_in.html", target=target, username=username), 401
+    try:
+        user = entry.sign_in(username, request.form.get("password", ""), address())
+    except RequestError as error:
+        status, headers = refused(error)
+        page = render_template("panel/sign_in.html", target=target, username=username)
+        return page, status, headers
     _start_session(user)
     return redirect(target)
 
 
-def _verified(username: str, password: str) -> User | None:
-    # Not in a write transaction: hashing takes its time, and on SQLite all writers would wait.
-    with reading() as db_session:
-        user = users.find(db_session, username)
-    if not users.verify(user, password) or user is None:
-        return None
-    persist(lambda s: setattr(s.get_one(User, user.id), "last_sign_in_at", now()))
-    return user
+def refused(error: RequestError, status: int = 401) -> tuple[int, dict[str, str]]:
+    """Say why not; the status and headers of the answer. Who was too quick is told to wait."""
+    flash(say(error.sentence), "error")
+    if isinstance(error, TooManyError):
+        return 429, {"Retry-After": str(error.seconds)}
+    return status, {}
+
+
+def address() -> str:
+    """Where the request came from, as far as the proxies in front are believed."""
+    return request.remote_addr or ""
 
 
 def _start_session(user: User) -> None:
@@ -136,26 +158,36 @@ def password() -> ResponseReturnValue:
     if request.method == "GET":
         return render_template("panel/password.html")
     try:
-        changed = _with_new_password(request.form)
+        new_hash = _new_hash(request.form)
     except RequestError as error:
         flash(say(error.sentence), "error")
         return render_template("panel/password.html"), 422
-    fresh = {"password_hash": changed.password_hash, "session_key": changed.session_key}
-    persist(lambda s: s.execute(update(User).where(User.id == changed.id).values(**fresh)))
-    _start_session(changed)
+    user_id = me().id
+    _start_session(persist(lambda s: people.set_hash(s, user_id, new_hash)))
     flash(gettext("The password was changed; every other session of yours has ended."), "success")
     return redirect(url_for("admin.index"))
 
 
-def _with_new_password(form: Mapping[str, str]) -> User:
-    """The user with his new password, not written yet: hashing takes its time."""
-    user = me()
-    if not users.verify(user, form.get("current", "")):
+def _new_hash(form: Mapping[str, str]) -> str:
+    """The hash of the new password, made before the transaction: hashing takes its time."""
+    require_password(form.get("current", ""))
+    return hash_of_both(form)
+
+
+def require_password(typed: str) -> None:
+    """RequestError unless it is the password of whoever asks; guessing it is slowed down."""
+    user, where = me(), address()
+    persist(lambda s: throttle.take(s, throttle.SIGN_IN, user.username, where, now()))
+    if not users.verify(user, typed):
         raise RequestError(N_("The current password is wrong."))
+    persist(lambda s: throttle.worked(s, throttle.SIGN_IN, user.username, where, now()))
+
+
+def hash_of_both(form: Mapping[str, str]) -> str:
+    """The hash of a new password that was typed twice. RequestError when it will not do."""
     if form.get("new", "") != form.get("again", ""):
         raise RequestError(N_("The new password and its repetition differ."))
-    users.set_password(user, form.get("new", ""))
-    return user
+    return users.hashed(form.get("new", ""))
 
 
 @account.post("/language")

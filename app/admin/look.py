@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask import Flask, url_for
@@ -18,9 +18,12 @@ from flask_babel import (
 from markupsafe import Markup, escape
 
 from app.admin import words
+from app.admin.assets import icon
 from app.admin.language import current, say
+from app.core.clock import now
 from app.core.text import LANGUAGES, Sentence
 from app.fixtures.models import Match
+from app.jobs.failover import order_of
 from app.jobs.models import Job
 from app.sources.pause import UNTIL_RESUMED
 
@@ -33,6 +36,27 @@ _COLOURS = {
     "quiet": ("waiting", "PENDING", "SCHEDULED", "NO_DATA", "no_data", "TIME_TBD"),
     "odd": ("cancelled", "CANCELLED", "POSTPONED", "SUSPENDED", "ABANDONED", "DELAYED", "UNKNOWN"),
 }
+# Nothing is told by colour alone: each has a sign as well.
+_SIGNS = {
+    "good": "circle-check",
+    "busy": "loader-2",
+    "bad": "circle-x",
+    "quiet": "clock",
+    "odd": "ban",
+    "warn": "alert-triangle",
+    "plain": "point",
+}
+_SIGN_OF = {
+    "unchanged": "circle-dot",
+    "NO_DATA": "circle-dashed",
+    "no_data": "circle-dashed",
+    "quarantined": "alert-circle",
+    "PAUSED": "player-pause",
+    "FINISHED": "check",
+    "LIVE": "activity",
+    "POSTPONED": "calendar-event",
+    "UNKNOWN": "help-circle",
+}
 _BAR = ("done", "failed", "quarantined", "cancelled", "running", "waiting")  # left to right
 _COLOUR_OF = {value: colour for colour, values in _COLOURS.items() for value in values}
 
@@ -41,6 +65,7 @@ def init_app(app: Flask) -> None:
     """Hand the templates what is here."""
     app.jinja_env.filters.update(
         moment=moment,
+        ago=ago,
         day=day,
         number=number,
         seconds=seconds,
@@ -51,6 +76,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         bar=bar,
         badge=badge,
+        mark=mark,
         word=word,
         words=words,
         what=what,
@@ -71,6 +97,15 @@ def moment(value: datetime | None) -> Markup:
         return escape(gettext("until somebody resumes it"))
     shown = format_datetime(value, f"{_DATES[current()]} HH:mm:ss")
     told = f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(value.isoformat(), told, shown)
+
+
+def ago(value: datetime | None) -> Markup:
+    """How long ago, in words; the time itself when one points at it."""
+    if value is None:
+        return NONE
+    shown = format_timedelta(min(value - now(), timedelta(minutes=-1)), add_direction=True)
+    told = format_datetime(value, f"{_DATES[current()]} HH:mm:ss")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(value.isoformat(), told, shown)
 
 
@@ -100,12 +135,18 @@ def word(table: Mapping[str, str], value: str | None) -> str:
 
 
 def badge(value: str | None, table: Mapping[str, str] | None = None) -> Markup:
-    """A coloured word."""
+    """A coloured word with its sign."""
     if value is None:
         return NONE
     colour = _COLOUR_OF.get(value, "plain")
     text = value if table is None else word(table, value)
-    return Markup('<span class="mark mark-{}">{}</span>').format(colour, text)
+    return mark(colour, text, _SIGN_OF.get(value))
+
+
+def mark(colour: str, text: object, sign: str | None = None) -> Markup:
+    """A coloured word with a sign; good, busy, bad, quiet, odd, warn or plain."""
+    shape = icon(sign or _SIGNS[colour])
+    return Markup('<span class="mark mark-{}">{}{}</span>').format(colour, shape, text)
 
 
 def code(value: str | None) -> Markup:
@@ -113,8 +154,8 @@ def code(value: str | None) -> Markup:
     if value is None:
         return NONE
     colour = _COLOUR_OF.get(value, "warn")
-    return Markup('<span class="mark mark-{}" title="{}">{}</span>').format(
-        colour, word(words.CODES, value), value
+    return Markup('<span class="mark mark-{}" title="{}">{}{}</span>').format(
+        colour, word(words.CODES, value), icon(_SIGN_OF.get(value) or _SIGNS[colour]), value
     )
 
 
@@ -165,12 +206,15 @@ def what(job: Job) -> str:
     if job.kind in {"fetch_day", "fetch_range"}:
         first, last = str(params.get("from", "")), str(params.get("to", ""))
         days = first if first == last else f"{first} – {last}"
-        return f"{days} · {', '.join(map(str, params.get('sources', [])))}"
+        between = " → " if order_of(params) else ", "
+        return f"{days} · {between.join(map(str, params.get('sources', [])))}"
     if job.kind == "fetch_details":
         kinds = ", ".join(map(str, params.get("kinds", [])))
         return f"{params.get('matches', '')} × {kinds} · {params.get('source', '')}"
     if job.kind == "retry_errors":
         return str(ngettext("%(num)s error", "%(num)s errors", job.submitted))
+    if job.kind == "drill_chaos":
+        return str(gettext("%(items)s matches, workers killed: %(kills)s", **params))
     return ", ".join(f"{name}: {value}" for name, value in params.items())
 
 

@@ -5,7 +5,9 @@ from typing import NoReturn
 from flask import Flask, abort, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from app.admin.language import say
@@ -32,6 +34,10 @@ WORDS = {
     413: (
         N_("That was too much at once"),
         N_("What was sent is larger than what is accepted."),
+    ),
+    429: (
+        N_("Too many requests"),
+        N_("Wait a little, then try again."),
     ),
     500: (
         N_("Something went wrong inside Fikstür"),
@@ -65,4 +71,14 @@ def show(error: Exception) -> ResponseReturnValue:
     text = g.get("problem", text)
     if request.path.startswith(API):
         return jsonify(error=text), code
-    return render_template("panel/problem.html", code=code, title=title, text=text), code
+    frame = "panel/base.html" if code < 500 and _is_signed_in() else "panel/plain.html"
+    page = render_template("panel/problem.html", frame=frame, code=code, title=title, text=text)
+    return page, code
+
+
+def _is_signed_in() -> bool:
+    """Whether there is somebody to show the menu to; when the database is away, nobody."""
+    try:
+        return bool(current_user.is_authenticated)
+    except SQLAlchemyError:
+        return False

@@ -1,6 +1,8 @@
 """What stands before every page: sign-in by default, CSRF tokens, cookies and headers."""
 
-from flask import Flask, redirect, request, url_for
+import secrets
+
+from flask import Flask, current_app, g, redirect, request, url_for
 from flask_login import current_user
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -9,7 +11,16 @@ from werkzeug.wrappers import Response
 from config import Config
 
 # Everything else needs a sign-in. Whoever adds a line here opens a page to the world.
-OPEN_ENDPOINTS = frozenset({"account.sign_in", "account.language", "static", "admin.static"})
+OPEN_ENDPOINTS = frozenset(
+    {
+        "account.sign_in",
+        "account.forgot",
+        "account.reset",
+        "account.language",
+        "static",
+        "admin.static",
+    }
+)
 OPEN_PATHS = frozenset({"/healthz"})
 # The API has a guard of its own: it asks for the same two things and answers in JSON.
 API = "/api/"
@@ -19,7 +30,27 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     # Our own pages must get it: over https the CSRF check compares it.
     "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
+# No script runs that this page did not name itself, not even a file of ours; no style stands in a
+# page. Tabler's sheet holds small pictures as data.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'nonce-{nonce}'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+YEAR_S = 365 * 24 * 3600
+FILES = frozenset({"static", "admin.static"})
 
 csrf = CSRFProtect()
 
@@ -38,6 +69,7 @@ def init_app(app: Flask, config: Config) -> None:
     csrf.init_app(app)
     app.before_request(guard)
     app.after_request(add_headers)
+    app.jinja_env.globals["csp_nonce"] = nonce
     if hops := config.proxy_hops:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
@@ -69,7 +101,20 @@ def add_headers(response: Response) -> Response:
     """On every answer."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.endpoint not in {"static", "admin.static"}:
+    response.headers.setdefault("Content-Security-Policy", POLICY.format(nonce=nonce()))
+    if current_app.config["FIKSTUR"].production and request.is_secure:
+        response.headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_S}")
+    if request.endpoint not in FILES:
         # After a sign-out the back button must not show what was there.
         response.headers.setdefault("Cache-Control", "no-store")
+    elif "v" in request.args and response.status_code == 200:
+        # Its address changes with its contents.
+        response.headers["Cache-Control"] = f"public, max-age={YEAR_S}, immutable"
     return response
+
+
+def nonce() -> str:
+    """What the scripts of this answer must carry to run."""
+    if "nonce" not in g:
+        g.nonce = secrets.token_urlsafe(16)
+    return str(g.nonce)

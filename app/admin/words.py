@@ -40,6 +40,13 @@ KINDS: dict[str, str] = {
     "detail_head2head": N_("Details: earlier encounters"),
     "retry_errors": N_("Retry errors"),
     "prune_history": N_("Forget old history"),
+    "send_mail": N_("Send a mail"),
+    "drill_chaos": N_("Chaos drill"),
+    "create_backup": N_("Make a backup"),
+    "verify_backup": N_("Verify a backup"),
+    "drill_backup": N_("Restore a backup on trial"),
+    "restore_backup": N_("Restore a backup"),
+    "prune_backups": N_("Remove old backups"),
 }
 # What a source can be asked of a match, and the parts that an answer has or lacks.
 DETAILS: dict[str, str] = {
@@ -90,6 +97,7 @@ EVENTS: dict[str, str] = {
     "done": N_("done"),
     "failed": N_("failed"),
     "retry": N_("to be tried again"),
+    "failed_over": N_("passed on to the next source"),
     "cancelled": N_("cancelled"),
     "gave_back": N_("given back by a worker that stops"),
     "crashed": N_("lost with its worker"),

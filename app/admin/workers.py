@@ -21,7 +21,7 @@ def alive(row: Worker) -> Markup:
         colour, text = "good", gettext("alive")
     else:
         colour, text = "bad", gettext("silent")
-    return Markup('<span class="mark mark-{}">{}</span>').format(colour, text)
+    return look.mark(colour, text)
 
 
 class WorkersView(ListView):

@@ -10,10 +10,19 @@ if TYPE_CHECKING:
 
 def init_app(app: "Flask", config: "Config") -> None:
     """Mount it. Sign-in and CSRF protection come with the panel, which must be there first."""
-    from app.api import base, errors, fixtures, jobs, sources
+    from app.api import audit, base, errors, fixtures, jobs, sources, users
     from app.api.health import healthz
 
     base.init_app(app)
-    for part in (jobs.jobs, fixtures.fixtures, errors.errors, sources.sources, base.rest):
+    parts = (
+        jobs.jobs,
+        fixtures.fixtures,
+        errors.errors,
+        sources.sources,
+        users.everybody,
+        audit.audit,
+        base.rest,
+    )
+    for part in parts:
         app.register_blueprint(part, url_prefix="/api")
     app.add_url_rule("/healthz", "healthz", healthz)

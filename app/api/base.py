@@ -157,12 +157,24 @@ def text_of(sent: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def texts_of(sent: Mapping[str, Any], name: str) -> list[str]:
-    """A list of texts that may be missing, each once."""
+def texts_of(sent: Mapping[str, Any], name: str, *, each_once: bool = True) -> list[str]:
+    """A list of texts that may be missing, as it was sent or each of them once."""
     values = sent.get(name) or []
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise RequestError(N_("“%(name)s” must be a list of texts."), name=name)
-    return list(dict.fromkeys(values))
+    return list(dict.fromkeys(values)) if each_once else values
+
+
+def whole_of(sent: Mapping[str, Any], name: str, most: int) -> int:
+    """A whole number from 0 to `most`; 0 when it is missing."""
+    value = sent.get(name)
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise RequestError(
+            N_("“%(name)s” must be a whole number from 0 to %(most)s."), name=name, most=most
+        )
+    return value
 
 
 def numbers_of(sent: Mapping[str, Any], name: str) -> list[int]:

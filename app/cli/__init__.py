@@ -18,12 +18,31 @@ def init_app(app: Flask, config: "Config") -> None:
     """Add the commands to the app."""
     import click
 
-    from app.cli import details, doctor, errors, fixtures, jobs, setup, sources, users, web, worker
+    from app.cli import (
+        audit,
+        backup_restore,
+        details,
+        doctor,
+        drill,
+        errors,
+        fixtures,
+        jobs,
+        renormalise,
+        setup,
+        sources,
+        users,
+        web,
+        worker,
+    )
     from app.cli.base import speak
 
+    fixtures.fixtures.add_command(renormalise.renormalise)
     groups = (
+        audit.audit,
+        backup_restore.backup,
         fixtures.fixtures,
         details.details,
+        drill.drill,
         errors.errors,
         jobs.jobs,
         sources.sources,

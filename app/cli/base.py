@@ -19,6 +19,8 @@ from flask import current_app
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 
+from app.audit import trail
+from app.audit.trail import Actor, Via
 from app.core import text
 from app.core.text import N_, NN_, RequestError, Sentence
 from app.sources.pause import UNTIL_RESUMED
@@ -193,6 +195,8 @@ class Command(_Talking):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; what cannot be done becomes a sentence and an exit code."""
+        trail.act_as(Actor(by(), Via.CLI))
+        _follow_settings(ctx)
         try:
             return super().invoke(ctx)
         except RequestError as error:
@@ -205,6 +209,15 @@ class Group(_Talking, AppGroup):
     """A group of commands; each runs in the app's context."""
 
     command_class = Command
+
+
+def _follow_settings(ctx: click.Context) -> None:
+    """What is stored holds for commands too; a database that is away is the command's to report."""
+    script = ctx.find_object(ScriptInfo)
+    if script is not None:
+        app = script.load_app()
+        with app.app_context():
+            app.extensions["live"].follow_now()
 
 
 def _remember_json(ctx: click.Context, _option: click.Parameter, wanted: Any) -> None:

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import click
+from sqlalchemy.orm import Session
 
 import tasks
 from app.cli import watch
@@ -32,14 +33,13 @@ from app.fixtures import ids as match_ids
 from app.fixtures.details_report import detail_as_dict, details_of
 from app.fixtures.details_request import DetailsPlan, checked_kinds, details_plan
 from app.fixtures.ids import Found
-from app.fixtures.request import parse_day
+from app.fixtures.request import MOST_HOURS, parse_day
 from app.jobs.models import Trigger
 from app.jobs.present import job_as_dict
 from app.jobs.report import job_report
 from app.sources.base import Source
+from app.sources.present import Standing, standing
 from app.sources.registry import adapter, source_table
-
-HOURS = Whole(0, 24 * 3660)
 
 details = Group("details", help=N_("Fetch the details of matches and show them."))
 
@@ -56,7 +56,7 @@ details = Group("details", help=N_("Fetch the details of matches and show them."
 @option(
     "--skip-fresh",
     "skip_fresh_h",
-    type=HOURS,
+    type=Whole(0, MOST_HOURS),
     metavar="HOURS",
     help=N_("Leave out what was stored in the last so many hours."),
 )
@@ -83,8 +83,11 @@ def fetch(  # noqa: PLR0913  click hands over one argument per option
     since = None if skip_fresh_h is None else now() - timedelta(hours=skip_fresh_h)
     with typed(), reading() as session:
         plan = details_plan(session, the_source, found.ids, the_kinds, fresh_since=since)
-    costs = _costs(plan, found)
+        at = _standing(session, the_source.name)
+    least_s = at.least_time_s(plan.requests)
+    costs = {**_costs(plan, found), "limit": at.limit, "least_s": least_s}
     _say_costs(plan, found)
+    say(N_("Time: %(time)s."), time=_in_words(at.limit, least_s))
     if dry_run or plan.job is None:
         answer({"id": None, **costs}, lambda: None)
         return
@@ -95,6 +98,20 @@ def fetch(  # noqa: PLR0913  click hands over one argument per option
     with reading() as session:
         report = job_report(session, submitted.job_id)
     answer(job_as_dict(report, language()) | costs, lambda: None)
+
+
+def _standing(session: Session, source: str) -> Standing:
+    return standing(session, source, settings().source_settings.get(source), now())
+
+
+def _in_words(limit: str | None, least_s: float) -> Sentence:
+    if limit is None:
+        return Sentence(N_("as fast as the source answers, for it has no limit"))
+    if not least_s:
+        told = N_("at once, within its limit of %(limit)s (requests/seconds)")
+        return Sentence(told, {"limit": limit})
+    told = N_("at least about %(time)s, at its limit of %(limit)s (requests/seconds)")
+    return Sentence(told, {"time": timedelta(seconds=max(round(least_s), 1)), "limit": limit})
 
 
 def _days(first: str | None, last: str | None) -> tuple[date, date] | None:

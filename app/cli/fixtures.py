@@ -1,7 +1,6 @@
 """`flask fixtures`: fetch days and show what is stored of them."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
 from itertools import groupby
 
 import click
@@ -24,13 +23,19 @@ from app.cli.base import (
     tell,
     typed,
 )
-from app.core.clock import now
 from app.core.db import current_time, reading
-from app.core.text import N_, Sentence
+from app.core.text import N_
 from app.fixtures.models import Match
 from app.fixtures.present import day_as_dict
 from app.fixtures.report import DayReport, day_report
-from app.fixtures.request import FetchRequest, fetch_request, parse_day
+from app.fixtures.request import (
+    MOST_HOURS,
+    DaysWanted,
+    FetchRequest,
+    NoSourceError,
+    parse_day,
+    request_of,
+)
 from app.jobs.models import Trigger
 from app.jobs.present import job_as_dict
 from app.jobs.report import JobReport, job_report
@@ -39,8 +44,6 @@ from app.monitoring.health import pause_notice
 from app.sources.models import SourceState
 from app.sources.pause import pause_of
 from app.sources.registry import ADAPTERS, adapter, source_table
-
-HOURS = Whole(0, 24 * 3660)  # ten years: more is a slip of the keyboard
 
 fixtures = Group("fixtures", help=N_("Fetch fixture days and show them."))
 
@@ -56,9 +59,16 @@ fixtures = Group("fixtures", help=N_("Fetch fixture days and show them."))
     help=N_("Ask this source; may be repeated. Without it: every source that may be asked."),
 )
 @option(
+    "--failover",
+    "order",
+    metavar="NAME,NAME",
+    help=N_("Instead: ask these one after the other, each day until one answers."),
+)
+@option(
     "--skip-fresh",
     "skip_fresh_h",
-    type=HOURS,
+    type=Whole(0, MOST_HOURS),
+    default=0,
     metavar="HOURS",
     help=N_("Leave out the days that were fetched in the last so many hours."),
 )
@@ -69,12 +79,15 @@ def fetch(
     day: str,
     last: str | None,
     sources: Sequence[str],
-    skip_fresh_h: int | None,
+    order: str | None,
+    skip_fresh_h: int,
     wait: bool,  # noqa: FBT001  click hands it over by name
 ) -> None:
     """Check everything, then submit; nothing is written when something typed is wrong."""
-    since = None if skip_fresh_h is None else now() - timedelta(hours=skip_fresh_h)
-    request = _request(day, last, sources, since)
+    names = () if order is None else [name.strip() for name in order.split(",")]
+    request = _request(
+        DaysWanted(first=day, last=last, sources=sources, failover=names, skip_fresh_h=skip_fresh_h)
+    )
     if request.job is None:
         _say_all_fresh(request)
         return
@@ -92,18 +105,12 @@ def fetch(
     answer(job_as_dict(_report(submitted.job_id), language()) | extra, lambda: None)
 
 
-def _request(
-    day: str, last: str | None, sources: Sequence[str], since: datetime | None
-) -> FetchRequest:
-    known = source_table(settings())
+def _request(wanted: DaysWanted) -> FetchRequest:
     with typed():
-        names = [known.get(name).name for name in dict.fromkeys(sources)] or known.usable()
-        if not names:
-            raise Refused(Sentence(N_("No source may be asked: flask --app wsgi sources list")))
-        first_day = parse_day(day)
-        last_day = first_day if last is None else parse_day(last)
-        with reading() as session:
-            return fetch_request(session, names, first_day, last_day, fresh_since=since)
+        try:
+            return request_of(wanted, source_table(settings()))
+        except NoSourceError as error:  # nothing was mistyped
+            raise Refused(error.sentence) from error
 
 
 def _report(job_id: int) -> JobReport:

@@ -107,6 +107,7 @@ def _show_job(report: JobReport, rows: list[JobItem]) -> None:
 def _show_sums(report: JobReport) -> None:
     if outcomes := watching.counted(report.outcomes):
         say(N_("Of the done ones: %(outcomes)s"), outcomes=outcomes)
+    _show_order(report)
     for code, count in sorted(report.errors.items()):
         click.echo(f"  {code}: {count}")
     if report.rate is not None:
@@ -115,6 +116,15 @@ def _show_sums(report: JobReport) -> None:
         tell(report.waits_for)
     if not report.balanced:
         say(N_("The books of this job do not balance: flask --app wsgi jobs audit"))
+
+
+def _show_order(report: JobReport) -> None:
+    if report.order:
+        order = ", ".join(report.order)
+        say(N_("One after the other until one answers: %(order)s"), order=order)
+    if report.answered_by:
+        told = ", ".join(f"{source} {count}" for source, count in report.answered_by.items())
+        say(N_("Answered by: %(sources)s"), sources=told)
 
 
 @jobs.command("items", help=N_("The items of a job, as they were asked for."))

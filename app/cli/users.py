@@ -5,15 +5,21 @@ import sys
 from typing import Any
 
 import click
-import msgspec
+from sqlalchemy.orm import Session
 
+import tasks
+from app.accounts import people
 from app.accounts import users as accounts
 from app.accounts.models import Role, User
+from app.accounts.permissions import ROLES, TOLD, Permission, allows
+from app.accounts.present import user_as_dict
 from app.cli.base import (
     Group,
     Mistyped,
     answer,
     argument,
+    by,
+    language,
     local_time,
     option,
     say,
@@ -23,10 +29,11 @@ from app.cli.base import (
 )
 from app.core.db import one_at_a_time, reading, transaction
 from app.core.text import N_, Sentence
+from app.jobs.models import Trigger
+from app.jobs.submit import JobRequest, Submitted
+from app.mail.ask import letter_to, person_request
 
-FIELDS = ("id", "username", "email", "role", "is_active", "date_joined", "last_sign_in_at")
-
-users = Group("users", help=N_("See and create users, change their passwords."))
+users = Group("users", help=N_("See, invite, change and delete users."))
 stdin_option = option(
     "--password-stdin",
     "from_stdin",
@@ -36,16 +43,17 @@ stdin_option = option(
 generate_option = option(
     "--generate", is_flag=True, help=N_("Make a password and print it, this once.")
 )
-
-
-@users.command("create", help=N_("Add a user; asks for a password unless told otherwise."))
-@argument("name", metavar="NAME", help=N_("The name to sign in with."))
-@option(
+role_option = option(
     "--role",
     required=True,
     type=click.Choice([role.value for role in Role]),
     help=N_("The role: what the user may do."),
 )
+
+
+@users.command("create", help=N_("Add a user; asks for a password unless told otherwise."))
+@argument("name", metavar="NAME", help=N_("The name to sign in with."))
+@role_option
 @option("--email", help=N_("The e-mail address."))
 @stdin_option
 @generate_option
@@ -76,14 +84,107 @@ def set_password(name: str, from_stdin: bool, generate: bool) -> None:  # noqa: 
     with reading() as session:
         accounts.get(session, name)  # before anybody types a password for nothing
     password = _password(from_stdin=from_stdin, generate=generate)
+    new_hash = accounts.hashed(password)
     with transaction() as session:
-        user = accounts.get(session, name)
-        accounts.set_password(user, password)
+        user_id = accounts.get(session, name).id
+        user = people.set_hash(session, user_id, new_hash, given=generate)
     _answer_password(
         user,
         N_("The password of %(name)s was changed; every session of that user has ended."),
         password if generate else None,
     )
+
+
+@users.command("invite", help=N_("Add a user who chooses his password by a link in a mail."))
+@argument("name", metavar="NAME", help=N_("The name to sign in with."))
+@option("--email", required=True, help=N_("The e-mail address."))
+@role_option
+def invite(name: str, email: str, role: str) -> None:
+    """The mail is sent by a worker."""
+
+    def make(session: Session) -> JobRequest:
+        user = accounts.create(session, name, None, role=Role(role), email=email)
+        return letter_to(session, user, language())
+
+    submitted = tasks.submit_made(make, by=by(), trigger=Trigger.CLI)
+    answer(
+        {"username": name, "email": email, "job": submitted.job_id},
+        lambda: say(
+            N_("%(name)s is invited; job %(job)s sends the mail."), name=name, **_job(submitted)
+        ),
+    )
+
+
+@users.command("send-link", help=N_("Mail a user a link to choose a password with."))
+@argument("name", metavar="NAME")
+def send_link(name: str) -> None:
+    """An invitation while he has no password, else a link for a new one."""
+
+    def make(session: Session) -> JobRequest:
+        return person_request(session, accounts.get(session, name).id, language())
+
+    submitted = tasks.submit_made(make, by=by(), trigger=Trigger.CLI)
+    answer(
+        {"username": name, "job": submitted.job_id},
+        lambda: say(N_("Job %(job)s sends the link to %(name)s."), name=name, **_job(submitted)),
+    )
+
+
+def _job(submitted: Submitted) -> dict[str, int]:
+    return {"job": submitted.job_id}
+
+
+@users.command("change", help=N_("Change a user; what is not named stays."))
+@argument("name", metavar="NAME")
+@option("--username", help=N_("Another name to sign in with."))
+@option("--email", help=N_('Another e-mail address; "" for none.'))
+@option("--first-name", help=N_("The first name."))
+@option("--last-name", help=N_("The last name."))
+@option("--role", type=click.Choice([role.value for role in Role]), help=N_("Another role."))
+@option("--active/--inactive", "is_active", default=None, help=N_("May sign in, or not."))
+def change(name: str, **wanted: Any) -> None:
+    """The last active administrator stays one."""
+    changes = {field: value for field, value in wanted.items() if value is not None}
+    if not changes:
+        raise Mistyped(Sentence(N_("Name at least one thing to change; see --help.")))
+    with transaction() as session:
+        user = people.change(session, accounts.get(session, name).id, changes)
+    answer(_as_dict(user), lambda: say(N_("%(name)s was changed."), name=user.username))
+
+
+@users.command("delete", help=N_("Delete a user for good."))
+@argument("name", metavar="NAME")
+@option("--yes", "typed", metavar="NAME", required=True, help=N_("The name once more, exactly."))
+def delete(name: str, typed: str) -> None:
+    """What he did stays in the audit log."""
+    with transaction() as session:
+        user = people.delete(session, accounts.get(session, name).id, typed)
+    answer({"deleted": user.username}, lambda: say(N_("%(name)s was deleted."), name=user.username))
+
+
+@users.command("sign-out", help=N_("End every session of a user."))
+@argument("name", metavar="NAME")
+def sign_out(name: str) -> None:
+    """At the next click he is asked to sign in."""
+    with transaction() as session:
+        user = people.sign_out_everywhere(session, accounts.get(session, name).id)
+    answer(
+        {"username": user.username},
+        lambda: say(N_("Every session of %(name)s has ended."), name=user.username),
+    )
+
+
+@users.command("roles", help=N_("What each role may do."))
+def roles() -> None:
+    """The table that the panel, the commands and the API ask."""
+    allowed = {role.value: [p.value for p in Permission if allows(role, p)] for role in Role}
+    heads = (N_("Permission"), *ROLES.values())
+    answer(allowed, lambda: table(heads, [_permission_row(p) for p in Permission]))
+
+
+def _permission_row(permission: Permission) -> list[str]:
+    yes, no = word(N_("yes")), word(N_("no"))
+    return [word(TOLD[permission]), *(yes if allows(role, permission) else no for role in ROLES)]
 
 
 @users.command("list", help=N_("All users by name."))
@@ -156,8 +257,7 @@ def _answer_password(user: User, message: str, shown: str | None) -> None:
 
 
 def _as_dict(user: User) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins({name: getattr(user, name) for name in FIELDS})
-    return plain
+    return user_as_dict(user)
 
 
 def _show(rows: list[User]) -> None:

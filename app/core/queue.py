@@ -30,14 +30,21 @@ class JsonSerializer(Serializer):
         return Message(**json.loads(data))
 
 
-def build_huey(redis_url: str | None, data_dir: Path) -> Huey:
-    """Huey on Redis, or on a file of its own beside the database when there is no Redis."""
+class QueueAwayError(Exception):
+    """The queue cannot be reached; its text says why."""
+
+
+def build_huey(redis_url: str | None, data_dir: Path, name: str = "fikstur") -> Huey:
+    """Huey on Redis, or on a file of its own beside the database when there is no Redis.
+
+    Queues of different names on one Redis know nothing of each other.
+    """
     options: dict[str, Any] = {"results": False, "serializer": JsonSerializer(), "utc": True}
     if redis_url:
         # socket_timeout above read_timeout: else a message may go to a socket already closed.
         pool = ConnectionPool.from_url(redis_url, socket_timeout=10, socket_connect_timeout=3)
-        return RedisHuey("fikstur", connection_pool=pool, read_timeout=1, **options)
-    return SqliteHuey("fikstur", filename=str(data_dir / "queue.db"), timeout=10, **options)
+        return RedisHuey(name, connection_pool=pool, read_timeout=1, **options)
+    return SqliteHuey(name, filename=str(data_dir / "queue.db"), timeout=10, **options)
 
 
 def ring(huey: Huey, task: str, job_id: int, times: int = 1) -> bool:
@@ -58,3 +65,18 @@ def ring(huey: Huey, task: str, job_id: int, times: int = 1) -> bool:
 def check(huey: Huey) -> int:
     """How many bells wait. Raises when the queue cannot be reached."""
     return int(huey.pending_count())
+
+
+def wipe(redis_url: str | None, data_dir: Path, name: str) -> None:
+    """Forget every message of the queue of this name, and nothing else on the same Redis.
+
+    Raises QueueAwayError.
+    """
+    try:
+        huey = build_huey(redis_url, data_dir, name)
+        huey.flush()
+    except (RedisError, sqlite3.Error, OSError) as error:
+        raise QueueAwayError(str(error)) from error
+    huey.storage.close()
+    if redis_url:
+        huey.storage.pool.disconnect()

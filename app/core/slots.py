@@ -37,8 +37,9 @@ class SlotsAwayError(Exception):
 class Slots:
     """Counts for any number of names. Safe to use from all threads of a process."""
 
-    def __init__(self, redis_url: str | None, data_dir: Path) -> None:
+    def __init__(self, redis_url: str | None, data_dir: Path, namespace: str = "fikstur") -> None:
         self._redis = _client(redis_url) if redis_url else None
+        self._namespace = namespace
         self._path = data_dir / "limits.db"
         self._buckets: dict[str, AbstractBucket] = {}
         self._swept_at: dict[str, float] = {}
@@ -59,6 +60,14 @@ class Slots:
                 self._forget(name)
                 if not isinstance(error, NoScriptError):  # Redis was restarted: the next one is new
                     self._away_until = time.monotonic() + AWAY_S
+                raise SlotsAwayError(str(error)) from error
+
+    def forget(self, name: str) -> None:
+        """Count from nothing again. SlotsAwayError when nobody can be asked."""
+        with self._lock:
+            try:
+                self._bucket(name, [(1, 1.0)]).flush()
+            except (RedisError, sqlite3.Error, OSError) as error:
                 raise SlotsAwayError(str(error)) from error
 
     def close(self) -> None:
@@ -82,7 +91,7 @@ class Slots:
         bucket = self._buckets.get(name)
         if bucket is None:
             bucket = self._buckets[name] = (
-                RedisBucket.init(given, self._redis, f"fikstur:slots:{name}")
+                RedisBucket.init(given, self._redis, f"{self._namespace}:slots:{name}")
                 if self._redis
                 else _in_file(given, self._path, f"slots_{name}")
             )

@@ -1,5 +1,6 @@
 """From an answer, or none, to what it means: a code, a sentence and the matches; pure, no clock."""
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ SHORTEST_WAIT_S = 5.0  # a Retry-After of 0 was sent with a block; obeyed, it ma
 LONGEST_WAIT_S = 3600.0
 LONGEST_QUOTA_WAIT_S = 86_400.0  # a daily quota may well say “in nine hours”
 WINDOW_S = 60.0  # every provider we know counts requests by the minute
+_PLACE = re.compile(r"%\((\w+)\)")
 _TITLE = re.compile(r"<title[^<>]*>\s*([^<]{1,100})", re.I)
 
 
@@ -98,18 +100,19 @@ class _Case:
     def outcome(
         self, code: Code, message: str = "", *, wait_s: float | None = None, **values: object
     ) -> Outcome:
-        """The outcome `code`; `values` go into its sentence."""
-        sentence = Sentence(
-            message or MESSAGES[code],
-            {
-                "source": self.source.title,
-                "status": self.answer.status,
-                "last_good": self.last_good,
-                "seconds": round(wait_s or 0),
-                **values,
-                "detail": values.get("detail") or self.words(),
-            },
-        )
+        """The outcome `code`; `values` go into its sentence, as far as it has a place for them."""
+        told = message or MESSAGES[code]
+        places = _places(told)
+        known = {
+            "source": self.source.title,
+            "status": self.answer.status,
+            "last_good": self.last_good,
+            "seconds": round(wait_s or 0),
+            **values,
+        }
+        if "detail" in places and not values.get("detail"):
+            known["detail"] = self.words()
+        sentence = Sentence(told, {name: known[name] for name in places if name in known})
         scope = _SCOPES.get(code, Scope.REQUEST)
         return Outcome(code, sentence, scope, self.answer.status, wait_s, self.evidence(code))
 
@@ -134,6 +137,11 @@ class _Case:
 
     def _beginning(self, length: int) -> str:
         return _printable(self.text[:length])
+
+
+@functools.cache
+def _places(message: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_PLACE.findall(message)))
 
 
 def classify(

@@ -4,11 +4,13 @@ Slots are reserved before anything is claimed: a job without a slot holds no wor
 stay waiting where everybody can see why.
 """
 
+import itertools
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.jobs import ledger
@@ -17,6 +19,8 @@ from app.jobs.moves import Claim
 from app.sources.limits import Grant
 from app.sources.models import SourceState
 from app.sources.pace import wait_for_slot
+
+MOST_SUSPECTS = 64  # items in one hand that were in a dead worker's before
 
 
 class Limiter(Protocol):
@@ -71,7 +75,7 @@ class Shares:
 def wanted(session: Session, order: Order) -> list[Wanted]:
     """The sources of the next items of a job that may run now; empty when there are none."""
     first = (
-        select(JobItem.source)
+        select(JobItem.source, JobItem.crashes, JobItem.not_before, JobItem.id)
         .where(
             JobItem.job_id == order.job_id,
             JobItem.kind.in_(order.kinds),
@@ -81,21 +85,31 @@ def wanted(session: Session, order: Order) -> list[Wanted]:
         .limit(order.terms.most)
         .subquery()
     )
-    on_trial = func.coalesce(func.max(SourceState.opens), 0) > 0
-    counted = (
-        select(
-            first.c.source,
-            func.count().label("items"),
-            func.coalesce(func.max(SourceState.factor), 1.0).label("factor"),
-            on_trial.label("on_trial"),
-        )
+    in_order = (
+        select(first.c.source, first.c.crashes, SourceState.factor, SourceState.opens)
         .select_from(first.outerjoin(SourceState, SourceState.source == first.c.source))
-        .group_by(first.c.source)
+        .order_by(first.c.not_before, first.c.id)
     )
+    rows = session.execute(in_order).all()
+    some = rows[: safe_together([row.crashes for row in rows])]
+    counts = Counter((row.source, row.factor, row.opens) for row in some)
     return [
-        Wanted(row.source, 1 if row.on_trial else row.items, row.factor)
-        for row in session.execute(counted)
+        Wanted(source, 1 if opens else items, 1.0 if factor is None else factor)
+        for (source, factor, opens), items in counts.items()
     ]
+
+
+def safe_together(crashes: Sequence[int]) -> int:
+    """How many of the next items may be in one hand, by how many workers each has seen die.
+
+    When a worker dies with hundreds in hand nobody knows which of them killed it. Those that were
+    there are tried in smaller numbers, and before one is quarantined it was tried alone.
+    """
+    if not crashes:
+        return 0
+    most = {0: len(crashes), 1: MOST_SUSPECTS}.get(crashes[0], 1)
+    alike = itertools.takewhile(lambda count: count <= crashes[0], crashes)
+    return min(most, len(list(alike)))
 
 
 def claim_unlimited(

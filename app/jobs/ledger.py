@@ -4,14 +4,18 @@ Every function takes the caller's session, so that a transition and its effect a
 Times are the database's. A write by somebody who lost his lease finds no row and raises StaleError.
 """
 
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, and_, case, exists, or_, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from app.core.db import BATCH, db_now
+from app.core.many import one_of
 from app.core.text import N_, Sentence
+from app.jobs import failover
 from app.jobs.models import OPEN_JOB, ItemOutcome, ItemState, Job, JobItem, JobState
 from app.jobs.moves import (
     Claim,
@@ -66,10 +70,12 @@ def claim(
             .where(Job.id == job_id, Job.state == JobState.PENDING)
             .values(state=JobState.PROCESSING, started_at=db_now())
         )
-    return [
-        Claim(r.id, r.job_id, r.kind, r.source, r.key, r.fence, r.attempts, r.crashes, worker)
-        for r in rows
-    ]
+    return [_claim(tuple(row), worker) for row in rows]
+
+
+def _claim(row: tuple[Any, ...], worker: str) -> Claim:
+    item_id, job_id, kind, source, key, _state, fence, attempts, crashes, _worker = row
+    return Claim(item_id, job_id, kind, source, key, fence, attempts, crashes, worker)
 
 
 def _one_probe_at_a_time(
@@ -114,7 +120,8 @@ def _take(session: Session, chosen: CTE, worker: str, terms: Terms) -> list[Item
     )
 
 
-def may_run_now() -> list[ColumnElement[bool]]:
+@functools.cache  # building it costs as much as asking the database
+def may_run_now() -> tuple[ColumnElement[bool], ...]:
     """The conditions under which an item is handed out."""
     job_open = (
         exists()
@@ -127,7 +134,7 @@ def may_run_now() -> list[ColumnElement[bool]]:
         .correlate(JobItem)
     )
     held = exists().where(SourceState.source == JobItem.source, _is_held()).correlate(JobItem)
-    return [JobItem.state == ItemState.WAITING, JobItem.not_before <= db_now(), job_open, ~held]
+    return (JobItem.state == ItemState.WAITING, JobItem.not_before <= db_now(), job_open, ~held)
 
 
 def _is_held() -> ColumnElement[bool]:
@@ -160,7 +167,7 @@ def hold_all(session: Session, claims: Sequence[Claim]) -> set[int]:
     """Which of these items are still ours; until the transaction ends nobody can take them."""
     fences = {claim.item_id: claim.fence for claim in claims}
     running = select(JobItem.id, JobItem.fence).where(
-        JobItem.id.in_(fences), JobItem.state == ItemState.RUNNING
+        one_of(JobItem.id, fences), JobItem.state == ItemState.RUNNING
     )
     rows = session.execute(running.order_by(JobItem.id).with_for_update())
     return {row.id for row in rows if row.fence == fences[row.id]}
@@ -172,8 +179,12 @@ def finish(session: Session, claim: Claim, outcome: ItemOutcome, report: Report)
 
 
 def fail(session: Session, claim: Claim, report: Report) -> None:
-    """The item has failed for good, as far as this job goes."""
-    move_claim(session, claim, "failed", report, state=ItemState.FAILED, **ended(1))
+    """The item has failed for good, as far as this job goes; or it waits for its next source."""
+    step = failover.after_failure(session, claim, report)
+    if step is None:
+        move_claim(session, claim, "failed", report, state=ItemState.FAILED, **ended(1))
+    else:
+        move_claim(session, claim, failover.EVENT, step.report, **failover.asks(step.to))
 
 
 def wait_again(

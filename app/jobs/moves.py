@@ -3,18 +3,29 @@
 waiting ──claim──> running ──finish──> done | failed
    ^                  │  ├──cancel───> cancelled
    └── wait again ────┤  └──reap (third crash)──> quarantined
-       give back, reap
+       give back, reap, fail over to the next source
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, exists, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    and_,
+    case,
+    exists,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
-from app.core.db import current_time, db_now, table_of
+from app.core.db import SentenceText, db_now, table_of
+from app.core.many import one_of
 from app.core.text import Sentence
 from app.jobs.models import OPEN_ITEM, OPEN_JOB, ItemState, Job, JobEvent, JobItem, JobState
 
@@ -65,26 +76,27 @@ def move(
     """
     if report is not None:
         values |= {"code": report.code, "message": report.message}
-    statement = update(JobItem).where(where, JobItem.state == from_state).values(**values)
+    statement = update(_ITEM).where(where, _ITEM.c.state == from_state).values(values)
     rows: list[ItemRow] = [*session.execute(statement.returning(*_COLUMNS))]
     if rows:
-        _note_items(session, rows, event, report or Report())
+        _note_items(session, [row.id for row in rows], event, report or Report())
     if ends_jobs:
         settle(session, sorted({row.job_id for row in rows if row.state not in OPEN_ITEM}))
     return rows
 
 
+_ITEM = table_of(JobItem)
 _COLUMNS = (
-    JobItem.id,
-    JobItem.job_id,
-    JobItem.kind,
-    JobItem.source,
-    JobItem.key,
-    JobItem.state,
-    JobItem.fence,
-    JobItem.attempts,
-    JobItem.crashes,
-    JobItem.worker,
+    _ITEM.c.id,
+    _ITEM.c.job_id,
+    _ITEM.c.kind,
+    _ITEM.c.source,
+    _ITEM.c.key,
+    _ITEM.c.state,
+    _ITEM.c.fence,
+    _ITEM.c.attempts,
+    _ITEM.c.crashes,
+    _ITEM.c.worker,
 )
 
 
@@ -114,25 +126,24 @@ def waiting_unless_cancelled() -> ColumnElement[Any]:
     return case((cancel_requested(), ItemState.CANCELLED), else_=literal(ItemState.WAITING))
 
 
-def _note_items(session: Session, rows: Sequence[ItemRow], event: str, report: Report) -> None:
-    now = current_time(session)
-    session.execute(
-        insert(table_of(JobEvent)),
-        [
-            {
-                "job_id": row.job_id,
-                "item_id": row.id,
-                "at": now,
-                "event": event,
-                "state": row.state,
-                "worker": row.worker,
-                "fence": row.fence,
-                "code": report.code,
-                "message": report.message,
-            }
-            for row in rows
-        ],
+def _note_items(session: Session, ids: Sequence[int], event: str, report: Report) -> None:
+    """The history of items that are as they were just made: read from the rows themselves."""
+    told = select(
+        _ITEM.c.job_id,
+        _ITEM.c.id,
+        db_now(),
+        literal(event),
+        _ITEM.c.state,
+        _ITEM.c.worker,
+        _ITEM.c.fence,
+        literal(report.code, String()),
+        literal(report.message, SentenceText()),
     )
+    statement = insert(table_of(JobEvent)).from_select(_EVENT, told.where(one_of(_ITEM.c.id, ids)))
+    session.execute(statement)
+
+
+_EVENT = ("job_id", "item_id", "at", "event", "state", "worker", "fence", "code", "message")
 
 
 def note_job(session: Session, job_id: int, event: str, state: str | None) -> None:
@@ -181,58 +192,39 @@ class End:
 def move_held(session: Session, ends: Sequence[End]) -> None:
     """The same for many items at once, each to its own state. They must be held (`hold_all`).
 
-    An item of a job cancelled meanwhile that is to wait again is cancelled by the next sweep.
+    Most end alike: as many statements as there are ways to end, not as there are items.
     """
-    if not ends:
-        return
-    now = current_time(session)
-    session.connection().execute(_UPDATE_HELD, [_as_row(end, now) for end in ends])
-    session.execute(insert(table_of(JobEvent)), [_as_event(end, now) for end in ends])
-    settle(session, sorted({end.claim.job_id for end in ends if end.state not in OPEN_ITEM}))
+    alike: dict[object, list[End]] = defaultdict(list)
+    for end in ends:
+        alike[_way(end)].append(end)
+    for some in alike.values():
+        _move_alike(session, some[0], [end.claim.item_id for end in some])
+    settle(session, sorted({end.claim.job_id for end in ends}))
 
 
-_ITEM = table_of(JobItem)
-_HELD_COLUMNS = (
-    "state",
-    "outcome",
-    "code",
-    "message",
-    "attempts",
-    "lease_until",
-    "not_before",
-    "finished_at",
-)
-_UPDATE_HELD = (
-    update(_ITEM)
-    .where(_ITEM.c.id == bindparam("item"))
-    .values({name: bindparam(name) for name in _HELD_COLUMNS})
-)
+def _way(end: End) -> object:
+    message = end.report.message.dump() if end.report.message else None
+    return end.state, end.event, end.report.code, message, end.outcome, _wait_s(end), end.burned
 
 
-def _as_row(end: End, now: datetime) -> dict[str, Any]:
+def _wait_s(end: End) -> float:
+    """Waits are jittered; those of nearly the same length are one."""
+    return round(end.after_s, 0 if end.after_s >= 5 else 1)
+
+
+def _move_alike(session: Session, end: End, ids: Sequence[int]) -> None:
     over = end.state not in OPEN_ITEM
-    return {
-        "item": end.claim.item_id,
-        "state": end.state,
-        "outcome": end.outcome,
-        "code": end.report.code,
-        "message": end.report.message,
-        "attempts": end.claim.attempts + end.burned,
-        "lease_until": None,
-        "not_before": now + timedelta(seconds=end.after_s),
-        "finished_at": now if over else None,
-    }
-
-
-def _as_event(end: End, now: datetime) -> dict[str, Any]:
-    return {
-        "job_id": end.claim.job_id,
-        "item_id": end.claim.item_id,
-        "at": now,
-        "event": end.event,
-        "state": end.state,
-        "worker": end.claim.worker,
-        "fence": end.claim.fence,
-        "code": end.report.code,
-        "message": end.report.message,
-    }
+    move(
+        session,
+        one_of(_ITEM.c.id, ids),
+        from_state=ItemState.RUNNING,
+        event=end.event,
+        report=end.report,
+        ends_jobs=False,
+        state=literal(end.state) if over else waiting_unless_cancelled(),
+        outcome=end.outcome,
+        attempts=_ITEM.c.attempts + end.burned,
+        lease_until=None,
+        not_before=_ITEM.c.not_before if over else db_now(_wait_s(end)),
+        finished_at=db_now() if over else case((cancel_requested(), db_now()), else_=None),
+    )

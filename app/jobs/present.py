@@ -73,12 +73,15 @@ def job_as_dict(report: JobReport, language: str) -> dict[str, Any]:
         rate=report.rate,
         left_s=report.left_s,
         waits_for=in_words(report.waits_for, language),
+        answered_by=report.answered_by,
     )
 
 
 def item_as_dict(item: JobItem, language: str) -> dict[str, Any]:
-    """One unit of a job."""
-    return _plain(item, ITEM_FIELDS, message=in_words(item.message, language))
+    """One unit of a job; `answered_by` is its source once that has answered."""
+    answered_by = item.source if item.state == ItemState.DONE else None
+    message = in_words(item.message, language)
+    return _plain(item, ITEM_FIELDS, message=message, answered_by=answered_by)
 
 
 def event_as_dict(event: JobEvent, language: str) -> dict[str, Any]:

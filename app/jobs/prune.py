@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from app.accounts.throttle import forget_old
+from app.audit.models import AuditEntry
 from app.core.clock import now
 from app.core.db import BATCH, Base, persist
 from app.core.text import N_, Sentence
@@ -25,12 +27,16 @@ class Keep:
 
     history_days: int
     requests_days: int
+    audit_days: int
 
 
 def prune_item(keep: Keep, claim: Claim, _worker: Worker) -> None:
     """The job of it: delete, then say in the ledger how much."""
     at = now()
     gone = prune(at - timedelta(days=keep.history_days), at - timedelta(days=keep.requests_days))
+    audit_before = at - timedelta(days=keep.audit_days)
+    _delete_before(AuditEntry, AuditEntry.id, AuditEntry.at, audit_before)
+    persist(lambda session: forget_old(session, at))
     message = Sentence(
         N_("Deleted %(requests)s requests, %(events)s events, %(jobs)s jobs, %(errors)s errors."),
         {

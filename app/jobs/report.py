@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.db import current_time
 from app.core.text import N_, RequestError, Sentence
+from app.jobs import failover
 from app.jobs.models import (
     OPEN_JOB,
     ItemOutcome,
@@ -38,6 +39,12 @@ class JobReport:
     rate: float | None  # items ended per second since the first claim
     left_s: float | None  # seconds until the end at that rate
     waits_for: Sentence | None
+    answered_by: dict[str, int]  # with failover, source -> items that are done; else empty
+
+    @property
+    def order(self) -> Sequence[str]:
+        """The sources that are asked one after the other; () when each item has but one."""
+        return failover.order_of(self.job.params)
 
     @property
     def balanced(self) -> bool:
@@ -69,6 +76,7 @@ def job_report(session: Session, job_id: int) -> JobReport:
         rate=rate,
         left_s=left / rate if rate and job.finished_at is None else None,
         waits_for=waits_for(session, job, items, now),
+        answered_by=answered_by(session, job),
     )
 
 
@@ -89,6 +97,20 @@ def sums(session: Session, job_id: int) -> tuple[dict[str, int], dict[str, int],
         elif code is not None:
             errors[code] = errors.get(code, 0) + count
     return items, outcomes, errors
+
+
+def answered_by(session: Session, job: Job) -> dict[str, int]:
+    """How many items each source of an ordered list has answered; {} where there is no list."""
+    order = failover.order_of(job.params)
+    if not order:
+        return {}
+    counted = (
+        select(JobItem.source, func.count())
+        .where(JobItem.job_id == job.id, JobItem.state == ItemState.DONE)
+        .group_by(JobItem.source)
+    )
+    found = {source: count for source, count in session.execute(counted)}  # noqa: C416
+    return {source: found[source] for source in order if source in found}
 
 
 def _rate(job: Job, ended: int, now: datetime) -> float | None:
@@ -162,8 +184,10 @@ def earliest_start(session: Session, job: Job) -> datetime | None:
         .where(JobItem.job_id == job.id, JobItem.state == ItemState.WAITING)
         .group_by(JobItem.source)
     )
-    starts = []
+    starts, closed = [], failover.closed_sources(session)
     for source, not_before in session.execute(first_of):
+        if source in closed and failover.open_after(failover.order_of(job.params), source, closed):
+            return now  # it is passed on within a second
         state = session.get(SourceState, source) if source else None
         starts.append(max(not_before, (state and _free_at(state, now)) or not_before))
     return min(starts, default=None)

@@ -19,7 +19,7 @@ from app.errors.classify import Outcome
 from app.errors.policy import plan
 from app.errors.record import Problem, record_error
 from app.jobs import budget, ledger
-from app.jobs.models import JobItem
+from app.jobs.models import Job, JobItem
 from app.jobs.moves import Claim, Report, StaleError
 from app.jobs.worker import CancelledError, Worker
 from app.sources.base import Code, Scope
@@ -62,9 +62,14 @@ def work_on(worker: Worker, job_id: int, handlers: Mapping[str, Handler]) -> boo
 
 def more_to_claim(job_id: int) -> bool:
     """Whether an item of the job could be claimed now."""
-    waiting = exists().where(JobItem.job_id == job_id, *ledger.may_run_now())
+    return kind_to_claim(job_id) is not None
+
+
+def kind_to_claim(job_id: int) -> str | None:
+    """The kind of the job, its bell's name, if an item of it could be claimed now."""
+    waiting = exists().where(JobItem.job_id == Job.id, *ledger.may_run_now()).correlate(Job)
     with reading() as session:
-        return bool(session.scalar(select(waiting)))
+        return session.scalar(select(Job.kind).where(Job.id == job_id, waiting))
 
 
 def _work_on_item(worker: Worker, claim: Claim, handler: Handler) -> None:

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.orm import Session
 
 from app.core.text import N_, RequestError
-from app.jobs.models import OPEN_ITEM, ItemState, JobItem
+from app.jobs import failover
+from app.jobs.models import OPEN_ITEM, ItemState, Job, JobItem
 from app.jobs.submit import ItemRequest, JobRequest
 
 RETRIABLE = (ItemState.FAILED, ItemState.CANCELLED, ItemState.QUARANTINED)
@@ -82,16 +83,27 @@ def retry_slice(session: Session, wanted: Slice) -> tuple[JobRequest, int]:
     )
     ended = session.execute(query.order_by(JobItem.id).limit(MOST_RETRIED + 1)).all()
     _refuse_if_none_or_too_many(len(ended), wanted.job_id)
-    in_hand = _in_hand(session)
-    works = dict.fromkeys(ItemRequest(row.kind, row.key, row.source) for row in ended)
-    free = [work for work in works if work not in in_hand]
+    order = failover.order_of(session.get_one(Job, wanted.job_id).params)
+    free = _not_in_hand(session, ended, order)
     if not free:
         raise RequestError(
             N_("All %(count)s are being tried right now; look at the running jobs."),
             count=len(ended),
         )
     params = {"why": f"slice of job {wanted.job_id}", "of_job": wanted.job_id}
-    return JobRequest("retry_errors", free, params), len(ended) - len(free)
+    again = {failover.PARAM: [*order]} if order else {}
+    return JobRequest("retry_errors", free, params | again), len(ended) - len(free)
+
+
+def _not_in_hand(session: Session, ended: Sequence[Any], order: Sequence[str]) -> list[ItemRequest]:
+    """The same work again, from the start of the order where there is one."""
+    in_hand = _in_hand(session)
+    free: dict[ItemRequest, None] = {}
+    for row in ended:
+        ways = [ItemRequest(row.kind, row.key, source) for source in order or [row.source]]
+        if in_hand.isdisjoint(ways):
+            free[ways[0]] = None
+    return [*free]
 
 
 def _refuse_if_none_or_too_many(count: int, job_id: int) -> None:

@@ -3,6 +3,7 @@
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from app.audit.trail import note
 from app.core.db import db_now
 from app.core.text import N_, RequestError
 from app.jobs.models import OPEN_JOB, ItemState, Job, JobItem
@@ -33,6 +34,7 @@ def cancel(session: Session, job_id: int, *, by: str) -> int:
         )
     )
     note_job(session, job_id, "cancel_requested", None)
+    note(session, "job.cancel", ("job", job_id), after={"cancelled": len(rows)})
     settle(session, [job_id])
     return len(rows)
 
@@ -42,6 +44,7 @@ def pause(session: Session, job_id: int) -> None:
     _open_job(session, job_id)
     session.execute(update(Job).where(Job.id == job_id).values(paused_at=db_now()))
     note_job(session, job_id, "paused", None)
+    note(session, "job.pause", ("job", job_id))
 
 
 def resume(session: Session, job_id: int) -> None:
@@ -49,6 +52,7 @@ def resume(session: Session, job_id: int) -> None:
     _open_job(session, job_id)
     session.execute(update(Job).where(Job.id == job_id).values(paused_at=None, rung_at=None))
     note_job(session, job_id, "resumed", None)
+    note(session, "job.resume", ("job", job_id))
 
 
 def _open_job(session: Session, job_id: int) -> None:

@@ -18,7 +18,8 @@ from app.core.clock import now
 from app.core.db import db_now, persist, reading
 from app.core.text import N_, Sentence
 from app.errors.record import Problem, record_error
-from app.jobs import ledger
+from app.jobs import failover, ledger
+from app.jobs.audit import imbalances
 from app.jobs.models import OPEN_ITEM, OPEN_JOB, ItemState, Job, JobItem
 from app.jobs.moves import ItemRow
 from app.jobs.worker import Worker
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 5.0
 RING_AGAIN_S = 2.0
+AUDIT_S = 60.0
 Ring = Callable[[str, int, int], bool]  # kind, job id, times -> somebody could be told
 
 
@@ -94,7 +96,9 @@ def duties_of_all(ring: Ring) -> list[Duty]:
     return [
         Duty("take back expired leases", take_back_expired),
         Duty("sweep", sweep_if_needed),
+        Duty("pass on what waits for a closed source", pass_on_if_needed),
         Duty("ring for what waits", lambda: ring_waiting(ring)),
+        Duty("audit the books", audit_recent, every_s=AUDIT_S),
     ]
 
 
@@ -145,6 +149,17 @@ def _quarantine(row: ItemRow) -> Problem:
     )
 
 
+def audit_recent() -> None:
+    """Check that what was submitted is what the states add up to, of jobs open or just ended.
+
+    The others were looked at then. The dashboard counts all of them, and so does `jobs audit`.
+    """
+    lately = or_(Job.state.in_(OPEN_JOB), Job.finished_at > db_now(-2 * AUDIT_S))
+    with reading() as session:
+        for one in imbalances(session, session.scalars(select(Job.id).where(lately)).all()):
+            log.error("the books are wrong: %s", one.sentence)
+
+
 def sweep_if_needed() -> None:
     """End jobs, and items of cancelled or expired jobs, that no single transition could end."""
     open_items = (
@@ -158,6 +173,15 @@ def sweep_if_needed() -> None:
         if not session.scalar(select(left_over)):
             return
     persist(ledger.sweep)
+
+
+def pass_on_if_needed() -> None:
+    """Let a later source answer what would wait long for the one it is at."""
+    with reading() as session:
+        if not failover.stuck(session):
+            return
+    if moved := persist(failover.pass_on):
+        log.info("%s items were passed on to their next source", moved)
 
 
 def ring_waiting(ring: Ring) -> None:

@@ -6,6 +6,7 @@ There is no barrier between batches: a slow answer delays only itself. The threa
 claims and writes; the others only ask, and never touch the database.
 """
 
+import contextlib
 import functools
 import logging
 import threading
@@ -26,10 +27,11 @@ from app.jobs.worker import Worker
 
 log = logging.getLogger(__name__)
 
-WRITE_AT = 200  # answers per transaction
-WRITE_AFTER_S = 0.25  # or so long after the first of them
-PATIENCE_S = 0.05
-AT_ONCE = 32  # requests of a process on their way
+WRITE_AT = 250  # answers per transaction
+WRITE_AFTER_S = 0.5  # or so long after the first of them
+MOST_AT_ONCE = 128  # requests on their way that a stream keeps fed
+SPARE_S = 0.4
+PATIENCE_S = 0.02
 SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
 
 
@@ -50,6 +52,9 @@ class LightWork(Protocol):
     def ask(self, claims: Sequence[Claim], before: Mapping[int, Any]) -> list[Any]:
         """Ask and decide, in a thread of its own: one answer per claim, in their order."""
 
+    def at_once(self, source: str | None) -> int:
+        """How many requests to a source may be on their way from this process."""
+
     def settle(self, session: Session, answers: Sequence[Any]) -> None:
         """End the items and leave their effects; all of them are held by the caller."""
 
@@ -57,26 +62,48 @@ class LightWork(Protocol):
 class Streams:
     """The streams of a process: one per job at a time, all on the same threads."""
 
-    def __init__(self, worker: Worker, work: LightWork, at_once: int = AT_ONCE) -> None:
+    def __init__(self, worker: Worker, work: LightWork) -> None:
         self._worker = worker
+        self._pools = _Pools(work)
         self._work = work
-        self._at_once = at_once
-        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
         self._running: set[int] = set()
+        self._for_others: set[int] = set()
         self._lock = threading.Lock()
 
     def work_on(self, job_id: int, slice_s: float = SLICE_S) -> bool:
         """Work on the light items of a job for a slice. True when more of them could run now."""
         with self._lock:
             if job_id in self._running:
-                return False  # a second bell for it: whoever heard the first goes on
+                self._for_others.add(job_id)  # a second bell for it: another process may have it
+                return False
             self._running.add(job_id)
         try:
-            stream = Stream(self._worker, job_id, self._work, self._pool, self._at_once)
-            return stream.run(slice_s)
+            return Stream(self._worker, job_id, self._work, self._pools).run(slice_s)
         finally:
             with self._lock:
                 self._running.discard(job_id)
+
+    def bells_for_others(self) -> set[int]:
+        """The jobs in hand for which a bell was heard that nobody here needed; says it once."""
+        with self._lock:
+            heard, self._for_others = self._for_others & self._running, set()
+        return heard
+
+
+class _Pools:
+    """The threads that ask, apart for each source: a slow one keeps none of another waiting."""
+
+    def __init__(self, work: LightWork) -> None:
+        self._work = work
+        self._pools: dict[str | None, ThreadPoolExecutor] = {}
+        self._lock = threading.Lock()
+
+    def of(self, source: str | None) -> ThreadPoolExecutor:
+        with self._lock:
+            if source not in self._pools:
+                threads = self._work.at_once(source)
+                self._pools[source] = ThreadPoolExecutor(threads, f"ask {source}")
+            return self._pools[source]
 
 
 @dataclass(slots=True)
@@ -92,15 +119,15 @@ class _Come:
 class Stream:
     """One slice of work on one job."""
 
-    def __init__(
-        self, worker: Worker, job_id: int, work: LightWork, pool: ThreadPoolExecutor, at_once: int
-    ) -> None:
+    def __init__(self, worker: Worker, job_id: int, work: LightWork, pools: _Pools) -> None:
         self._worker = worker
         self._job_id = job_id
         self._work = work
-        self._pool = pool
-        self._at_once = at_once
-        self._out = 0  # items asked for and not come back
+        self._pools = pools
+        self._began = time.monotonic()
+        self._out = 0  # items claimed and not come back
+        self._back = 0  # come back so far
+        self._suspects_out = False
         self._come: SimpleQueue[_Come] = SimpleQueue()
         self._gathered: list[_Come] = []
 
@@ -110,7 +137,7 @@ class Stream:
         more = True
         while True:
             goes_on = more and time.monotonic() < until and not self._worker.stopping.is_set()
-            if goes_on and self._out < self._at_once:
+            if goes_on and self._has_room():
                 more = self._send_out()
             elif not goes_on and not self._out:
                 break
@@ -125,16 +152,29 @@ class Stream:
             self._job_id,
             self._work.kinds(),
             deadline_s=self._work.deadline_s,
-            most=max(WRITE_AT, self._at_once),
+            most=MOST_AT_ONCE + self._spare() - self._out,
         )
         if not claims:
             return False
+        self._suspects_out = any(claim.crashes for claim in claims)
         with reading() as session:
             before = self._work.look(session, claims)
         for batch in self._work.batches(claims):
             self._out += len(batch)
-            self._pool.submit(self._ask, batch, before)
+            self._pools.of(batch[0].source).submit(self._ask, batch, before)
         return True
+
+    def _has_room(self) -> bool:
+        """Nothing is added to items that a worker died with: a small hand on purpose."""
+        return self._out <= (0 if self._suspects_out else MOST_AT_ONCE + self._spare() / 2)
+
+    def _spare(self) -> int:
+        """How many items to have in hand beyond those on their way: work during a write.
+
+        No more than is asked in a moment: what is claimed can be neither paused nor shared.
+        """
+        rate = self._back / max(time.monotonic() - self._began, 0.1)
+        return min(max(int(rate * SPARE_S), 64), 500)
 
     def _ask(self, claims: list[Claim], before: Mapping[int, Any]) -> None:
         try:
@@ -145,16 +185,16 @@ class Stream:
             self._come.put(_Come(claims, (), error))
 
     def _gather(self) -> None:
-        """Take in what has come; wait a moment for the first."""
-        try:
-            self._take_in(self._come.get(timeout=PATIENCE_S if self._out else 0))
+        """Take in what has come; being woken for each answer would cost as much as the answer."""
+        if self._out and self._come.empty():
+            time.sleep(PATIENCE_S)
+        with contextlib.suppress(Empty):
             while True:
                 self._take_in(self._come.get_nowait())
-        except Empty:
-            return
 
     def _take_in(self, come: _Come) -> None:
         self._out -= len(come.claims)
+        self._back += len(come.claims)
         self._gathered.append(come)
 
     def _write_when_due(self) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from app.audit.trail import note
 from app.core.db import current_time, db_now, insert_into, table_of
+from app.jobs import failover
 from app.jobs.models import OPEN_ITEM, OPEN_JOB, Job, JobItem, JobState, Trigger
 from app.jobs.moves import note_job
 
@@ -57,16 +59,23 @@ def submit(session: Session, request: JobRequest, *, by: str, trigger: Trigger) 
     if not joined:
         _insert_items(session, job_id, request.items, now)
         note_job(session, job_id, "submitted", JobState.PENDING)
+        asked = {"kind": request.kind, "items": len(request.items), **request.params}
+        note(session, "job.submit", ("job", job_id), after=asked)
+        if failover.PARAM in request.params:
+            failover.pass_on(session, job_id)  # at once, so that nobody waits for a closed source
     return Submitted(job_id, joined is not None, len(request.items))
 
 
 def _open_twin(session: Session, request: JobRequest) -> int | None:
-    """An open job with the same key, or whose open items include the single one asked for."""
+    """An open job with the same key, or whose open items include the single one asked for.
+
+    An item that may end up at another source is not the same: it neither joins nor is joined.
+    """
     if request.unique_key is not None:
         same = select(Job.id).where(Job.unique_key == request.unique_key, Job.state.in_(OPEN_JOB))
         if job_id := session.scalar(same):
             return job_id
-    if len(request.items) > 1:
+    if len(request.items) > 1 or failover.PARAM in request.params:
         return None
     item = request.items[0]
     covering = (
@@ -78,6 +87,7 @@ def _open_twin(session: Session, request: JobRequest) -> int | None:
             JobItem.key == item.key,
             JobItem.state.in_(OPEN_ITEM),
             Job.cancel_requested_at.is_(None),
+            ~failover.has_order(),
         )
     )
     return session.scalars(covering.limit(1)).first()

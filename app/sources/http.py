@@ -7,7 +7,6 @@ import socket
 import ssl
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from urllib3.util import Retry, Timeout
 from app.sources.base import Answer, Code, Failure, Request
 
 MAX_REDIRECTS = 3
+HOSTS, CONNECTIONS = 16, 128  # kept open: of so many hosts, so many each
 CHUNK = 64 * 1024
 MEBIBYTE = 1024 * 1024
 
@@ -33,8 +33,8 @@ MEBIBYTE = 1024 * 1024
 class Client:
     """Asks, and waits at most connect + read timeout for all of an answer. Fit for many threads.
 
-    Each thread has its own session, so connections are kept and never shared. Nothing is retried,
-    no proxy or netrc of the environment is used, no cookie is kept, certificates are verified.
+    Connections are kept and lent to one thread at a time. Nothing is retried, no proxy or netrc of
+    the environment is used, no cookie is kept, certificates are verified.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Client:
         self.connect_timeout_s = connect_timeout_s
         self.read_timeout_s = read_timeout_s
         self.max_bytes = max_bytes
-        self._thread = threading.local()
-        # Weak: a session ends with its thread.
-        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+        self._session: requests.Session | None = None
+        self._process = 0
+        self._lock = threading.Lock()
 
     def ask(self, request: Request) -> Answer | Failure:
         """The answer, whatever its status; a Failure when none came, it broke off or was too large.
@@ -66,9 +66,10 @@ class Client:
             return self._failure(request, error, asking)
 
     def close(self) -> None:
-        """Close the kept connections of all threads."""
-        for session in list(self._sessions):
-            session.close()
+        """Close the kept connections."""
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
 
     def _follow(self, request: Request, asking: "_Asking") -> Answer | Failure:
         url = request.url
@@ -82,7 +83,7 @@ class Client:
 
     def _once(self, url: str, request: Request, asking: "_Asking") -> Answer | Failure:
         asking.received, asking.status = 0, None
-        session = self._session()
+        session = self._of_this_process()
         # Straight to the engine below requests: its own way there costs as much again, per request.
         response = cast(HTTPAdapter, session.get_adapter(url)).poolmanager.urlopen(
             "GET",
@@ -115,14 +116,12 @@ class Client:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _session(self) -> requests.Session:
-        """This thread's session; a new one after a fork, as sockets must not be shared."""
-        session: requests.Session | None = getattr(self._thread, "session", None)
-        if session is None or self._thread.process != os.getpid():
-            session = _session(self.user_agent)
-            self._thread.session, self._thread.process = session, os.getpid()
-            self._sessions.add(session)
-        return session
+    def _of_this_process(self) -> requests.Session:
+        """The session; a new one after a fork, as sockets must not be shared."""
+        with self._lock:
+            if self._session is None or self._process != os.getpid():
+                self._session, self._process = _session(self.user_agent), os.getpid()
+            return self._session
 
     def _failure(self, request: Request, error: Exception, asking: "_Asking") -> Failure:
         host = _host(request.url)
@@ -265,7 +264,7 @@ def _session(user_agent: str) -> requests.Session:
         }
     )
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter())
+        session.mount(scheme, _Adapter(pool_connections=HOSTS, pool_maxsize=CONNECTIONS))
     return session
 
 

@@ -23,6 +23,10 @@ class _Config(Configured, Protocol):
         """None: in a file."""
 
     @property
+    def redis_namespace(self) -> str:
+        """What the keys there are named after."""
+
+    @property
     def data_dir(self) -> Path:
         """The file's folder: shared by the processes of one machine."""
 
@@ -39,6 +43,14 @@ class Limiter:
     def limits(self, source: str) -> bool:
         """Whether the source has a limit at all."""
         return bool(self._rates.get(source))
+
+    def rates(self, source: str) -> Sequence[Rate]:
+        """Its limits; () when it has none."""
+        return self._rates.get(source, ())
+
+    def change(self, rates: Mapping[str, Sequence[Rate]]) -> None:
+        """From the next slot on other limits hold; what was given out counts under them too."""
+        self._rates = rates
 
     def grant(self, source: str, want: int, factor: float = 1.0) -> Grant:
         """Reserve up to `want` slots of a source at `factor` of its speed.
@@ -79,5 +91,5 @@ def build_limiter(config: _Config, rates: Mapping[str, Sequence[Rate]] | None = 
 
     Nothing is opened before the first limited request.
     """
-    slots = Slots(config.redis_url, config.data_dir)
+    slots = Slots(config.redis_url, config.data_dir, config.redis_namespace)
     return Limiter(slots, rates_in_force(config) if rates is None else rates)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from app.audit.trail import note
 from app.core.db import insert_into
 from app.core.text import N_, Sentence
 from app.sources.base import Code
@@ -38,6 +39,7 @@ def pause_by_hand(session: Session, source: str, by: str, now: datetime) -> None
     """Pause a source until somebody resumes it."""
     why = Sentence(N_("Paused by %(by)s."), {"by": by})
     pause(session, source, math.inf, "PAUSED", why, now)
+    note(session, "source.pause", ("source", source))
 
 
 def resume(session: Session, source: str) -> bool:
@@ -54,7 +56,10 @@ def resume(session: Session, source: str) -> bool:
         .values(paused_until=None, code=None, message=None, pauses=0, failures=0, opens=0)
         .returning(SourceState.source)
     )
-    return resumed.first() is not None
+    was_paused = resumed.first() is not None
+    if was_paused:
+        note(session, "source.resume", ("source", source))
+    return was_paused
 
 
 def has_answered(session: Session, source: str) -> None:

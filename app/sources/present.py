@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.core.text import N_, Sentence
 from app.sources.breaker import State, state_of
-from app.sources.limits import Rate, Settings, rates_of
+from app.sources.limits import Rate, Settings, least_time_s, rates_of, slowed
 from app.sources.models import SourceState
 
 
@@ -26,6 +26,10 @@ class Standing:
     def limit(self) -> str | None:
         """As in the settings: requests/seconds; None when there is none."""
         return ", ".join(str(rate) for rate in self.rates) or None
+
+    def least_time_s(self, requests: int) -> float:
+        """How long so many requests take at best: from its next free slot, at its present speed."""
+        return self.free_in_s + least_time_s(requests, slowed(self.rates, self.factor))
 
     @property
     def sentences(self) -> list[Sentence]:

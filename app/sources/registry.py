@@ -125,6 +125,25 @@ class SourceTable:
         return self._tokens.get(name)
 
 
+class CurrentSources:
+    """The table in force. Whoever holds this sees each new table at once."""
+
+    def __init__(self, table: SourceTable) -> None:
+        self.table = table
+
+    def known(self, name: str) -> Source:
+        """As SourceTable."""
+        return self.table.known(name)
+
+    def get(self, name: str) -> Source:
+        """As SourceTable."""
+        return self.table.get(name)
+
+    def token(self, name: str) -> str | None:
+        """As SourceTable."""
+        return self.table.token(name)
+
+
 def source_table(config: Configured) -> SourceTable:
     """The table for `config`. Nothing is refused here: `get` says what is missing, when asked."""
     settings = config.source_settings

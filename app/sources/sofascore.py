@@ -158,6 +158,8 @@ class SofaScore(OpenSource):
 
         The bodies with "challenge" and "Forbidden" were recorded; both mean that we are blocked.
         """
+        if '"error"' not in text:  # spares a good answer a second reading
+            return None
         try:
             raw = decoding.members(text).get("error")
             error = msgspec.json.decode(raw, type=_Error) if raw else None

@@ -3,25 +3,63 @@
 (function () {
   "use strict";
 
+  function all(selector, place) {
+    return Array.from((place || document).querySelectorAll(selector));
+  }
+
   // --- asking back before a form is sent; nothing is sent twice ---
+
+  var asking = document.getElementById("asking");
+  var askedFor = null; // the form the question is about, and the button that was pressed
 
   document.addEventListener("submit", function (event) {
     var form = event.target;
-    if (form.method !== "post") return;
-    var question = form.dataset.confirm;
-    if (question && !window.confirm(question.replace("{count}", selected().length))) {
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.dataset.sent) return event.preventDefault();
+    if (form.dataset.confirm && asking && !form.dataset.agreed) {
       event.preventDefault();
-    } else if (form.dataset.sent) {
-      event.preventDefault();
-    } else {
-      form.dataset.sent = "yes";
-      form.classList.add("sent");
+      return ask(form, event.submitter);
     }
+    delete form.dataset.agreed;
+    form.dataset.sent = "yes";
+    form.classList.add("sent");
   });
+
+  function ask(form, button) {
+    var yes = asking.querySelector("[value=yes]");
+    var typed = asking.querySelector("input");
+    var dangerous = button && /danger/.test(button.className);
+    asking.querySelector("[data-question]").textContent = form.dataset.confirm.replace("{count}", selected().length);
+    yes.textContent = button ? button.textContent.trim() : yes.dataset.word;
+    yes.className = "btn " + (dangerous || form.dataset.typed ? "btn-danger" : "btn-primary");
+    asking.querySelector("[data-typed-name]").textContent = form.dataset.typed || "";
+    typed.parentElement.hidden = !form.dataset.typed;
+    typed.value = "";
+    yes.disabled = Boolean(form.dataset.typed);
+    askedFor = { form: form, button: button };
+    asking.returnValue = "";
+    asking.showModal();
+  }
+
+  if (asking) {
+    asking.addEventListener("input", function (event) {
+      asking.querySelector("[value=yes]").disabled = event.target.value.trim() !== askedFor.form.dataset.typed;
+    });
+    asking.addEventListener("click", function (event) {
+      var button = event.target.closest("button");
+      if (button || event.target === asking) asking.close(button ? button.value : "no");
+    });
+    asking.addEventListener("close", function () {
+      if (asking.returnValue !== "yes" || !askedFor.form.isConnected) return;
+      askedFor.form.dataset.agreed = "yes";
+      var button = askedFor.button;
+      askedFor.form.requestSubmit(button && button.isConnected ? button : undefined);
+    });
+  }
 
   // The back button may bring a page back as it was left.
   window.addEventListener("pageshow", function () {
-    document.querySelectorAll("form[data-sent]").forEach(function (form) {
+    all("form[data-sent]").forEach(function (form) {
       delete form.dataset.sent;
       form.classList.remove("sent");
     });
@@ -32,104 +70,152 @@
   // --- rows to tick ---
 
   function selected() {
-    return document.querySelectorAll("[data-select]:checked");
+    return all("[data-select]:checked");
   }
 
   function countSelection() {
     var count = selected().length;
-    document.querySelectorAll("[data-needs-selection]").forEach(function (button) {
+    all("[data-needs-selection]").forEach(function (button) {
       button.disabled = count === 0;
     });
-    document.querySelectorAll("[data-selected]").forEach(function (place) {
+    all("[data-selected]").forEach(function (place) {
       place.textContent = count ? "(" + count + ")" : "";
     });
   }
 
   document.addEventListener("change", function (event) {
     if (event.target.matches("[data-select-all]")) {
-      document.querySelectorAll("[data-select]").forEach(function (box) {
+      all("[data-select]").forEach(function (box) {
         box.checked = event.target.checked;
       });
     }
     if (event.target.matches("[data-select], [data-select-all]")) countSelection();
+    showFitting();
   });
 
   // --- parts of a form that belong to one choice: data-when="field=value" ---
 
   function showFitting() {
-    document.querySelectorAll("form [data-when]").forEach(function (part) {
+    all("form [data-when]").forEach(function (part) {
       var rule = part.dataset.when.split("=");
       part.hidden = part.closest("form").elements[rule[0]].value !== rule[1];
     });
   }
 
-  document.addEventListener("change", showFitting);
+  // --- tables whose rows become cards on a phone: each cell knows the name of its column ---
+
+  function nameCells(place) {
+    all(".sheet table", place).forEach(function (table) {
+      if (!table.tHead || table.matches(".incidents, .statistics")) return;
+      var names = Array.from(table.tHead.rows[0].cells, function (cell) {
+        return cell.textContent.replace(/[↑↓]/g, "").trim();
+      });
+      table.classList.add("cards-on-phone");
+      all("tbody tr", table).forEach(function (row) {
+        Array.from(row.cells).forEach(function (cell, at) {
+          if (names[at] && cell.colSpan === 1 && !cell.matches(".row-buttons, .tick")) cell.dataset.label = names[at];
+        });
+      });
+    });
+  }
+
+  // --- messages: what went well goes away by itself, what went wrong stays until it is closed ---
+
+  var STAYS_MS = 7000;
+
+  function letGo(note) {
+    if (note.classList.contains("note-bad")) return;
+    var timer = 0;
+    function start() {
+      timer = window.setTimeout(function () {
+        note.remove();
+      }, STAYS_MS);
+    }
+    function hold() {
+      window.clearTimeout(timer);
+    }
+    ["mouseenter", "focusin"].forEach(function (name) {
+      note.addEventListener(name, hold);
+    });
+    ["mouseleave", "focusout"].forEach(function (name) {
+      note.addEventListener(name, start);
+    });
+    start();
+  }
 
   // --- small things ---
 
+  function toggleSide(open) {
+    var side = document.getElementById("side");
+    side.classList.toggle("open", open);
+    var opener = document.querySelector(".top .burger");
+    opener.setAttribute("aria-expanded", String(open));
+    (open ? side.querySelector("button, a") : opener).focus();
+  }
+
   document.addEventListener("click", function (event) {
     var closer = event.target.closest("[data-dismiss]");
-    if (closer) closer.closest(".alert").remove();
-    var opener = event.target.closest("[data-toggle-target]");
-    if (opener) {
-      var open = document.getElementById(opener.dataset.toggleTarget).classList.toggle("open");
-      opener.setAttribute("aria-expanded", String(open));
-    }
+    if (closer) closer.closest(".alert, .note").remove();
+    var theme = event.target.closest("[data-theme-choice]");
+    if (theme) window.chooseTheme(theme.dataset.themeChoice);
+    var side = document.getElementById("side");
+    if (!side) return;
+    if (event.target.closest(".burger")) toggleSide(!side.classList.contains("open"));
+    else if (side.classList.contains("open") && !side.contains(event.target)) toggleSide(false);
   });
 
-  // --- parts that keep themselves up to date ---
+  document.addEventListener("keydown", function (event) {
+    var side = document.getElementById("side");
+    if (event.key === "Escape" && side && side.classList.contains("open")) toggleSide(false);
+  });
 
-  function replaceParts(place, html) {
-    var fresh = new DOMParser().parseFromString(html, "text/html");
-    fresh.querySelectorAll("[data-part]").forEach(function (part) {
-      var old = place.querySelector('[data-part="' + part.dataset.part + '"]');
-      // What holds a token differs every time: its version says whether it really does.
-      var version = part.dataset.version;
-      var same = version === undefined ? old.innerHTML === part.innerHTML : old.dataset.version === version;
-      if (!same) old.replaceWith(document.importNode(part, true));
-    });
-  }
+  // --- parts that keep themselves up to date: htmx asks, this says when and what then ---
 
-  function keepUpToDate(place) {
-    var wait = Number(place.dataset.every);
-    var asking = false;
-    var timer = 0;
-
-    function again() {
-      window.clearTimeout(timer);
-      timer = window.setTimeout(ask, wait);
+  document.addEventListener("htmx:before:request", function (event) {
+    var ctx = event.detail.ctx;
+    var place = ctx.sourceElement;
+    if (!place.matches("[data-live]")) return;
+    if (document.hidden || place.dataset.ended || document.querySelector("dialog[open].asking")) {
+      return event.preventDefault();
     }
+    if (place.liveVersion) ctx.request.headers["If-None-Match"] = place.liveVersion;
+  });
 
-    function ask() {
-      if (asking) return;
-      if (document.hidden) return; // visibilitychange asks again
-      asking = true;
-      fetch(place.dataset.poll, { credentials: "same-origin" })
-        .then(function (answer) {
-          if (answer.redirected) return window.location.reload(); // signed out meanwhile
-          if (!answer.ok) throw new Error(String(answer.status));
-          return answer.text().then(function (html) {
-            replaceParts(place, html);
-            place.classList.remove("stale");
-            if (answer.headers.get("X-Poll") === "stop") place.dataset.ended = "yes";
-          });
-        })
-        .catch(function () {
-          place.classList.add("stale"); // the server is away: what is shown may be old
-        })
-        .then(function () {
-          asking = false;
-          if (!place.dataset.ended) again();
-        });
+  document.addEventListener("htmx:before:response", function (event) {
+    var ctx = event.detail.ctx;
+    var place = ctx.sourceElement;
+    if (!place.matches("[data-live]")) return;
+    if (ctx.response.raw.redirected) {
+      event.preventDefault();
+      return window.location.reload(); // signed out meanwhile
     }
+    if (ctx.response.status >= 400) {
+      event.preventDefault();
+      return place.classList.add("stale"); // what is shown may be old
+    }
+    place.classList.remove("stale");
+    place.liveVersion = ctx.response.headers.get("ETag") || place.liveVersion;
+    if (ctx.response.headers.get("X-Poll") === "stop") place.dataset.ended = "yes";
+  });
 
-    document.addEventListener("visibilitychange", function () {
-      if (!document.hidden && !place.dataset.ended) ask();
+  document.addEventListener("htmx:error", function (event) {
+    var place = event.detail.ctx && event.detail.ctx.sourceElement;
+    if (place && place.matches("[data-live]")) place.classList.add("stale"); // the server is away
+  });
+
+  document.addEventListener("htmx:after:settle", function (event) {
+    nameCells(event.target);
+  });
+
+  document.addEventListener("visibilitychange", function () {
+    if (document.hidden) return;
+    all("[data-live]").forEach(function (place) {
+      place.dispatchEvent(new Event("live"));
     });
-    again();
-  }
+  });
 
-  document.querySelectorAll("[data-poll][data-every]").forEach(keepUpToDate);
+  nameCells(document);
+  all(".note").forEach(letGo);
   countSelection();
   showFitting();
 })();

@@ -9,7 +9,20 @@ from app.cli import HOUSE
 from config import SCHEDULES
 
 SOURCE = ast.parse((HOUSE / "tasks.py").read_text("utf-8"))
-KINDS = ("fetch_day", "fetch_range", "fetch_details", "retry_errors", "prune_history")
+KINDS = (
+    "fetch_day",
+    "fetch_range",
+    "fetch_details",
+    "retry_errors",
+    "prune_history",
+    "send_mail",
+    "drill_chaos",
+    "create_backup",
+    "verify_backup",
+    "drill_backup",
+    "restore_backup",
+    "prune_backups",
+)
 
 
 def imported() -> set[str]:
@@ -27,9 +40,13 @@ def test_tasks_imports_no_edge() -> None:
     ours = {name for name in imported() if name.split(".")[0] == "app"}
     assert {".".join(name.split(".")[:2]) for name in ours} <= {
         "app",
+        "app.audit",
+        "app.backups",
         "app.core",
+        "app.drill",
         "app.fixtures",
         "app.jobs",
+        "app.mail",
         "app.schedules",
         "app.sources",
     }

@@ -1,156 +1,140 @@
 """Two thousand details, workers killed again and again: each is stored once, nothing is lost."""
 
-import json
 import signal
 import time
-from collections import Counter
-from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 import redis
-from conftest import settings
 from eyes import crashes, events, look, until_done
-from flask import Flask
-from sqlalchemy import func, select
-from stage import Stage, free_port, kill, stage, wait_until
+from stage import kill, wait_until
+from streams import (
+    LEASE_S,
+    alive,
+    ask,
+    asked,
+    assert_each_once,
+    claimed_again,
+    streaming,
+    workers_of,
+)
 
-import tasks
-from app import create_app
-from app.core.db import db, reading
-from app.fixtures.details_request import details_plan
-from app.fixtures.models import Match, MatchDetail, RawAnswer
-from app.jobs.models import JobEvent, JobItem, Trigger
-from app.jobs.report import live_workers
-from app.sources.registry import adapter
-
-FIRST_ID, ITEMS, KILLS = 100_000_000, 2000, 6
-LEASE_S = 3
-pytestmark = pytest.mark.usefixtures("books")
+ITEMS, KILLS = 2000, 20
 
 
-@pytest.fixture
-def scene(stack: dict[str, str], tmp_path: Path) -> Iterator[Stage]:
-    """A migrated stack with a sandbox that logs what it is asked, no worker yet."""
-    port = str(free_port())
-    with stage(tmp_path, SANDBOX_PORT=port, SOURCES="sandbox", **stack) as made:
-        log = str(tmp_path / "asked.jsonl")
-        options = ("--port", port, "--no-demo", "--latency-ms", "60", "--log", log)
-        made.start("-m", "app.sandbox", *options, name="sandbox")
-        assert made.flask("setup").returncode == 0
-        yield made
+def test_twenty_kills_lose_nothing_and_double_nothing(
+    stack: dict[str, str], tmp_path: Path
+) -> None:
+    """Two workers, of threads and of processes; every second one of them dies, and another comes.
+
+    The limit makes the job last: 200 a second, so that no kill comes too late.
+    """
+    with streaming(stack, tmp_path, SANDBOX_LIMITS="20/0.1") as scene:
+        job_id = ask(ITEMS)
+        ways = cycle([("--threads", "2"), ("--processes", "2")])
+        living = [scene.worker(*next(ways)), scene.worker(*next(ways))]
+        done = 0
+        for _ in range(KILLS):
+            done = until_done(job_id, done + 40).items["done"]
+            kill(living.pop(0))
+            living.append(scene.worker(*next(ways)))
+        report = until_done(job_id, ITEMS, seconds=120)
+        assert report.job.state == "DONE"
+        assert_each_once(job_id, ITEMS)
+        again = claimed_again(job_id)
+        assert again == crashes(job_id) + events(job_id, "gave_back"), "every re-run is explained"
+        repeated = sum(asked(tmp_path).values()) - ITEMS
+        assert 0 <= repeated <= again, "nothing is asked again but what was in hand at a kill"
 
 
-@pytest.fixture
-def books(scene: Stage, stack: dict[str, str]) -> Iterator[Flask]:
-    """An app that looks into the same database."""
-    app = create_app(settings(Path(scene.environ["DATA_DIR"]), **stack), edges=False)
-    with app.app_context():
-        yield app
-        db.engine.dispose()
-
-
-def ask() -> int:
-    ids = [str(FIRST_ID + n) for n in range(ITEMS)]
-    with reading() as session:
-        job = details_plan(session, adapter("sandbox"), ids, ["event"]).job
-    assert job is not None
-    return tasks.submit(job, by="tester", trigger=Trigger.CLI).job_id
-
-
-def asked(tmp_path: Path) -> Counter[str]:
-    lines = (tmp_path / "asked.jsonl").read_text("utf-8").splitlines()
-    return Counter(json.loads(line)["path"] for line in lines)
-
-
-def assert_each_once(job_id: int) -> None:
-    with reading() as session:
-        assert session.scalar(select(func.count()).select_from(MatchDetail)) == ITEMS
-        assert session.scalar(select(func.count()).select_from(Match)) == ITEMS
-        assert session.scalar(select(func.count()).select_from(RawAnswer)) == ITEMS
-        ends = (
-            select(func.count())
-            .where(JobEvent.job_id == job_id, JobEvent.event == "done")
-            .group_by(JobEvent.item_id)
-        )
-        assert session.scalars(ends).all() == [1] * ITEMS
-
-
-def both_are_alive() -> bool:
-    with reading() as session:
-        return len(live_workers(session)) == 2
-
-
-def claimed_again(job_id: int) -> int:
-    """How often an item was claimed beyond its first time."""
-    with reading() as session:
-        fences = session.scalars(select(JobItem.fence).where(JobItem.job_id == job_id))
-        return sum(fence - 1 for fence in fences)
-
-
-def test_kills_lose_nothing_and_double_nothing(scene: Stage, tmp_path: Path) -> None:
-    job_id = ask()
-    done = 0
-    for _ in range(KILLS):
+def test_a_killed_hand_of_hundreds_is_done_again_within_two_leases(
+    stack: dict[str, str], tmp_path: Path
+) -> None:
+    with streaming(stack, tmp_path, latency_ms=150) as scene:
+        job_id = ask(ITEMS)
         victim = scene.worker("--threads", "2")
-        done = until_done(job_id, done + 150).items["done"]
+        until_done(job_id, 200)
         kill(victim)
-    scene.worker("--threads", "2")
-    report = until_done(job_id, ITEMS, seconds=90)
-    assert report.job.state == "DONE"
-    assert_each_once(job_id)
-    again = claimed_again(job_id)
-    assert again == crashes(job_id) + events(job_id, "gave_back"), "every re-run is explained"
-    repeated = sum(asked(tmp_path).values()) - ITEMS
-    assert 0 <= repeated <= again, "nothing is asked again but what was in hand at a kill"
+        scene.worker("--threads", "2")
+        lost = look(job_id).items["running"]
+        assert lost > 100
+        wait_until(lambda: events(job_id, "crashed") >= lost, 2 * LEASE_S + 3)
+        until_done(job_id, ITEMS, seconds=90)
+        assert_each_once(job_id, ITEMS)
+        assert look(job_id).items["quarantined"] == 0
 
 
-def test_two_workers_share_the_job_and_a_stop_gives_back(scene: Stage) -> None:
-    first = scene.worker("--threads", "2")
-    scene.worker("--threads", "2")
-    wait_until(both_are_alive)
-    job_id = ask()
-    until_done(job_id, 300)
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(10) == 0
-    until_done(job_id, ITEMS, seconds=90)
-    assert crashes(job_id) == 0
-    assert_each_once(job_id)
-    with reading() as session:
-        workers = session.scalars(
-            select(JobItem.worker).where(JobItem.job_id == job_id).distinct()
-        ).all()
-    assert len(workers) == 2
+def test_two_workers_share_the_job_and_a_stop_gives_back(
+    stack: dict[str, str], tmp_path: Path
+) -> None:
+    with streaming(stack, tmp_path, latency_ms=400) as scene:
+        first = scene.worker("--threads", "2")
+        scene.worker("--threads", "2")
+        wait_until(lambda: alive() == 2)
+        job_id = ask(ITEMS)
+        wait_until(lambda: len(workers_of(job_id)) == 2)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(10) == 0
+        assert look(job_id).items["done"] < ITEMS
+        until_done(job_id, ITEMS, seconds=90)
+        assert crashes(job_id) == 0
+        assert_each_once(job_id, ITEMS)
 
 
 def test_a_stream_that_slept_past_its_lease_leaves_no_effect(
-    scene: Stage, stack: dict[str, str]
+    stack: dict[str, str], tmp_path: Path
 ) -> None:
-    job_id = ask()
-    sleeper = scene.worker("--threads", "2")
-    until_done(job_id, 300)
-    sleeper.send_signal(signal.SIGSTOP)
-    scene.worker("--threads", "2")
-    if stack:  # PostgreSQL frees what a frozen transaction holds; SQLite's one writer keeps it
-        until_done(job_id, ITEMS, seconds=90)
-    else:
-        time.sleep(3 * LEASE_S)
-    sleeper.send_signal(signal.SIGCONT)
-    until_done(job_id, ITEMS, seconds=120)
-    time.sleep(1.5)
-    assert_each_once(job_id)
-    assert look(job_id).job.state == "DONE"
+    with streaming(stack, tmp_path, latency_ms=200) as scene:
+        job_id = ask(ITEMS)
+        sleeper = scene.worker("--threads", "2")
+        until_done(job_id, 100)
+        sleeper.send_signal(signal.SIGSTOP)
+        scene.worker("--threads", "2")
+        if stack:  # PostgreSQL frees what a frozen transaction holds; SQLite's one writer keeps it
+            until_done(job_id, ITEMS, seconds=90)
+        else:
+            time.sleep(3 * LEASE_S)
+        sleeper.send_signal(signal.SIGCONT)
+        until_done(job_id, ITEMS, seconds=120)
+        time.sleep(1.5)
+        assert_each_once(job_id, ITEMS)
+        assert look(job_id).job.state == "DONE"
 
 
 @pytest.mark.redis
 @pytest.mark.parametrize("stack", ["postgres+redis"], indirect=True)
-def test_the_queue_may_be_wiped_twice(scene: Stage, stack: dict[str, str]) -> None:
-    job_id = ask()
-    scene.worker("--threads", "2")
-    client = redis.Redis.from_url(stack["REDIS_URL"])
-    for enough in (200, 800):
-        until_done(job_id, enough)
-        client.flushdb()
-    client.close()
-    until_done(job_id, ITEMS, seconds=90)
-    assert_each_once(job_id)
+def test_the_queue_may_be_wiped_twice(stack: dict[str, str], tmp_path: Path) -> None:
+    with streaming(stack, tmp_path, latency_ms=200) as scene:
+        job_id = ask(ITEMS)
+        scene.worker("--threads", "2")
+        client = redis.Redis.from_url(stack["REDIS_URL"])
+        for enough in (200, 800):
+            until_done(job_id, enough)
+            client.flushdb()
+        client.close()
+        until_done(job_id, ITEMS, seconds=90)
+        assert_each_once(job_id, ITEMS)
+
+
+def test_an_item_that_kills_its_worker_is_quarantined_and_the_rest_is_done(
+    stack: dict[str, str], tmp_path: Path
+) -> None:
+    with streaming(stack, tmp_path) as scene:
+        job_id = ask(300)
+        poisoned = "tests/chaos/worker_that_dies_of_one_id.py"
+        for _ in range(8):
+            worker = scene.start(poisoned, name="poisoned")
+            wait_until(lambda w=worker: w.poll() is not None or not look(job_id).is_open, 60)
+            if not look(job_id).is_open:
+                break
+        items = look(job_id).items
+        assert (items["quarantined"], items["done"]) == (1, 299)
+        assert look(job_id).job.state == "FAILED"
+        assert_stays_alive(worker)
+
+
+def assert_stays_alive(worker: Popen[bytes]) -> None:
+    time.sleep(1)
+    assert worker.poll() is None, "what is quarantined is not handed out again"

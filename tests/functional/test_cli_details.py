@@ -8,8 +8,11 @@ from flask import Flask
 from shapes import a_list, a_match, the_api
 from sqlalchemy import func, select
 
-from app.core.db import reading
+from app.core.clock import now
+from app.core.db import reading, transaction
 from app.jobs.models import Job, JobItem
+from app.sources import pace
+from app.sources.models import SourceState
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
@@ -41,6 +44,36 @@ def test_a_dry_run_says_what_it_costs_and_submits_nothing(app: Flask) -> None:
     told = json.loads(done.stdout)
     assert (told["id"], told["to_do"], told["new"], told["requests"]) == (None, 400, 400, 400)
     assert jobs() == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "state", "least_s", "said"),
+    [
+        ("sandbox", {}, 0, "as fast as the source answers"),
+        ("sofascore", {}, 59, "at least about 0:00:59, at its limit of 1/1"),
+        ("sofascore", {"factor": 0.5}, 118, "at least about 0:01:58"),
+        ("football_data", {}, 360, "at least about 0:06:00, at its limit of 9/60"),
+    ],
+)
+def test_a_dry_run_says_how_long_it_takes_at_best(
+    app: Flask, source: str, state: dict[str, float], least_s: float, said: str
+) -> None:
+    with transaction() as session:
+        session.add(SourceState(source=source, factor_at=now(), **state))
+    ask = ["details", "fetch", "--source", source, "--dry-run"]
+    done = run(app, *ask, "1-60", "--kind", "event" if source != "football_data" else "match")
+    assert (done.exit_code, jobs()) == (0, 0)
+    assert said in done.stdout
+    told = run_json(app, *ask, "1-60", "--kind", "event" if source != "football_data" else "match")
+    assert told["least_s"] == least_s
+
+
+def test_a_dry_run_counts_from_the_next_free_slot(app: Flask) -> None:
+    with transaction() as session:
+        pace.wait_for_slot(session, "sofascore", 600)
+    ask = ["details", "fetch", "--source", "sofascore", "--kind", "event", "--dry-run"]
+    assert 659 - 60 < run_json(app, *ask, "1-60")["least_s"] <= 659
+    assert "at once" not in run(app, *ask, "1").stdout
 
 
 def test_the_matches_of_stored_days_that_lack_details(app: Flask) -> None:

@@ -12,13 +12,12 @@ from panel import Visitor, signed_in
 from sqlalchemy import func, select
 
 from app.accounts.models import Role
-from app.admin.details import least_time_s
 from app.core.clock import now
 from app.core.db import db, reading, transaction
 from app.fixtures.ids import MOST_BYTES
 from app.fixtures.models import MatchDetail, MatchIncident, MatchPlayer, MatchStatistic
 from app.jobs.models import Job
-from app.sources.limits import Rate
+from app.sources.limits import Rate, least_time_s
 
 PAGE = "/admin/details/"
 KINDS = ("event", "statistics", "incidents", "lineups")

@@ -121,12 +121,14 @@ WRONG = {
     "SANDBOX_PORT": "0",
     "HOST": "http://127.0.0.1",
     "SOURCES": "sandbox,bbc",
+    "FAILOVER": "sandbox",
     "SANDBOX_BASE_URL": "127.0.0.1:8899",
     "SOFASCORE_PERMITTED": "maybe",
     "TIME_ZONE": "Europe",
     "WORKER_THREADS": "many",
     "WORKER_PROCESSES": "-1",
     "LEASE_SECONDS": "nan",
+    "REDIS_NAMESPACE": "a:b",
     "FLASK_DEBUG": "app:*",
     "LOG_LEVEL": "loud",
     "LOG_FORMAT": "xml",
@@ -202,6 +204,27 @@ def test_a_data_folder_that_is_a_file_is_one_sentence(problems, tmp_path):
     (tmp_path / "file").touch()
     (sentence,) = problems(DATA_DIR=str(tmp_path / "file"))
     assert sentence.startswith("DATA_DIR: the folder")
+
+
+# --- failover ---
+
+
+def test_an_order_of_sources_is_kept_as_it_was_written(read):
+    settings = read(SOURCES="espn,sandbox,football_data", FAILOVER=" Football_Data , espn ")
+    assert settings.failover == ("football_data", "espn")
+    assert config.public(settings)["failover"] == ("football_data", "espn")
+    assert read().failover == ()
+
+
+@pytest.mark.parametrize("value", ["espn,espn", "espn,", "espn,bbc", ","])
+def test_what_is_no_order_is_one_sentence(problems, value):
+    (sentence,) = problems(SOURCES="espn,sandbox", FAILOVER=value)
+    assert sentence.startswith(f'FAILOVER is "{value}": write two or more different names')
+
+
+def test_an_order_with_a_source_that_is_off_is_a_sentence(problems):
+    (sentence,) = problems(SOURCES="sandbox", FAILOVER="espn,sandbox")
+    assert sentence.startswith("FAILOVER names espn, which SOURCES does not")
 
 
 # --- production ---
@@ -423,7 +446,8 @@ def documented_variables():
     plain = set(re.findall(r'"([A-Z][A-Z_]{3,})"', text))
     sources = [name.upper() for name in config.KNOWN_SOURCES]
     made = {f"{name}_{what}" for name in sources for what in ("BASE_URL", "TOKEN", "LIMITS")}
-    secret = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", *(n for n in made if n.endswith("TOKEN"))}
+    plain_secrets = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "SMTP_PASSWORD")
+    secret = {*plain_secrets, *(n for n in made if n.endswith("TOKEN"))}
     return sorted(
         (plain - {"TOKEN", "BASE_URL", "TOKEN_FILE"}) | made | {f"{n}_FILE" for n in secret}
     )

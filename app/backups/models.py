@@ -1,0 +1,51 @@
+"""The catalogue: a row per archive that was seen. The folder is the truth; `rescan` rebuilds it."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, Float, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Base, RowId
+from app.core.text import Sentence
+
+
+class State(StrEnum):
+    """What is known of an archive. Only the last two count as backups."""
+
+    WRITTEN = "written"  # seen, not checked
+    CORRUPT = "corrupt"  # checked, and not what was written
+    MISSING = "missing"  # its file is gone
+    VERIFIED = "verified"  # every hash is right
+    DRILLED = "drilled"  # restored into a scratch database, every table equal
+
+
+GOOD = (State.VERIFIED, State.DRILLED)
+
+
+class Backup(Base):
+    """One archive. No restore changes this table: the rows are carried over."""
+
+    __tablename__ = "backup"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)  # as in its manifest
+    file: Mapped[str] = mapped_column(String(120), unique=True)  # its name in BACKUP_DIR
+    name: Mapped[str] = mapped_column(String(40))
+    type: Mapped[str] = mapped_column(String(20))
+    made: Mapped[str] = mapped_column(String(20))  # manual, scheduled, safety
+    state: Mapped[str] = mapped_column(String(20))
+    at: Mapped[datetime]  # the instant its data are of
+    size: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    engine: Mapped[str | None] = mapped_column(String(20))  # where the rows came from
+    revision: Mapped[str] = mapped_column(String(40))
+    encrypted: Mapped[bool]
+    trusted: Mapped[bool]  # signed by this installation or one that it trusts
+    pinned: Mapped[bool] = mapped_column(default=False)  # never pruned
+    verified_at: Mapped[datetime | None]
+    drilled_at: Mapped[datetime | None]
+    drill_s: Mapped[float | None] = mapped_column(Float)  # how long that restore took
+    message: Mapped[Sentence | None]  # what the last look found wrong
+    job_id: Mapped[int | None] = mapped_column(RowId)  # the job that made it
+
+    __table_args__ = (Index("ix_backup_at", "at"),)

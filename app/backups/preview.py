@@ -1,0 +1,141 @@
+"""What a restore would change, per table, before anything is touched."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from app.backups import rows
+from app.backups.archive import Archive, as_table, opened
+from app.backups.depot import Depot, Tell, tell_nobody
+from app.backups.drill import refuse_undrillable
+from app.backups.keys import fingerprint, identities
+from app.backups.manifest import TableContent
+from app.backups.places import revision_of
+from app.backups.schema import Kind, Table
+from app.core.text import N_, Sentence
+
+Keyed = tuple[tuple[Any, ...], bytes]
+
+
+@dataclass(slots=True)
+class TableChange:
+    """One table: rows now, in the backup, and what becomes of them."""
+
+    name: str
+    now: int = 0
+    in_backup: int = 0
+    lost: int | None = 0  # there now, not in the backup; None: cannot be compared row by row
+    back: int | None = 0  # in the backup, not there now
+    changed: int | None = 0  # in both, with another content
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Everything a person should know before restoring."""
+
+    tables: Sequence[TableChange]
+    warnings: Sequence[Sentence]
+
+
+def preview(depot: Depot, path: Path, tell: Tell = tell_nobody) -> Preview:
+    """Compare an archive with the live database, row by row where both have the same tables.
+
+    Reads only. RequestError when the archive could not be restored at all.
+    """
+    with opened(path, identities(depot.identity_file)) as archive:
+        refuse_undrillable(archive)
+        content = archive.content()
+        with depot.live.connect(snapshot=True) as connection:
+            revision = revision_of(connection)
+            there = set(sa.inspect(connection).get_table_names())
+            compare = _row_by_row if revision == content.revision else _by_count
+            changes = []
+            for number, told in enumerate(content.tables):
+                tell(f"compare {told.name}", number, len(content.tables))
+                changes.append(
+                    compare(connection, archive, told)
+                    if told.name in there
+                    else TableChange(told.name, 0, told.rows, 0, told.rows, 0)
+                )
+        return Preview(changes, warnings(depot, archive))
+
+
+def warnings(depot: Depot, archive: Archive) -> list[Sentence]:
+    """What is odd about an archive, though it can be restored."""
+    manifest, found = archive.manifest, []
+    if not archive.is_trusted(depot.keys):
+        found.append(
+            Sentence(
+                N_(
+                    "It was signed by an unknown installation (%(id)s): only its rows would be "
+                    "taken, and only with --trust."
+                ),
+                {"id": manifest.origin.install_id[:16]},
+            )
+        )
+    public = manifest.signature.public_key
+    if manifest.secret_key_fingerprint != fingerprint(depot.secret_key, public):
+        found.append(
+            Sentence(
+                N_(
+                    "SECRET_KEY was another one when it was made: secrets that are stored among "
+                    "the settings cannot be read with this one; enter them anew."
+                )
+            )
+        )
+    return found
+
+
+def _row_by_row(connection: sa.Connection, archive: Archive, told: TableContent) -> TableChange:
+    table = as_table(told)
+    change = TableChange(told.name)
+    key = _key_of(table)
+    live = _keyed(rows.split(rows.lines(connection, table)), key)
+    kept = _keyed(rows.split(archive.lines(told)), key)
+    mine, theirs = next(live, None), next(kept, None)
+    lost = back = changed = 0
+    while mine or theirs:
+        if theirs is None or (mine is not None and mine[0] < theirs[0]):
+            lost += 1
+            change.now += 1
+            mine = next(live, None)
+        elif mine is None or theirs[0] < mine[0]:
+            back += 1
+            change.in_backup += 1
+            theirs = next(kept, None)
+        else:
+            changed += mine[1] != theirs[1]
+            change.now += 1
+            change.in_backup += 1
+            mine, theirs = next(live, None), next(kept, None)
+    change.lost, change.back, change.changed = lost, back, changed
+    return change
+
+
+def _by_count(connection: sa.Connection, _archive: Archive, told: TableContent) -> TableChange:
+    """Of another revision: its rows are migrated first, so single rows cannot be compared."""
+    statement = f'SELECT count(*) FROM "{told.name}"'  # noqa: S608  a name of our migrations
+    now = int(connection.exec_driver_sql(statement).scalar_one())
+    return TableChange(told.name, now, told.rows, None, None, None)
+
+
+def _key_of(table: Table) -> Callable[[list[Any]], tuple[Any, ...]]:
+    """Sorts as the lines are sorted: numbers by value, text by its bytes."""
+    names = [column.name for column in table.columns]
+    places = [names.index(name) for name in table.key]
+    text = [table.columns[place].kind is Kind.TEXT for place in places]
+
+    def key(values: list[Any]) -> tuple[Any, ...]:
+        pairs = zip(places, text, strict=True)
+        return tuple(values[at].encode() if as_text else values[at] for at, as_text in pairs)
+
+    return key
+
+
+def _keyed(lines: Iterator[bytes], key: Callable[[list[Any]], tuple[Any, ...]]) -> Iterator[Keyed]:
+    for line in lines:
+        yield key(msgspec.json.decode(line)), line

@@ -1,0 +1,1 @@
+"""Settings that are changed in the panel: stored over what the environment says."""

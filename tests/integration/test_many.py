@@ -1,0 +1,109 @@
+"""Statements about many rows: the same rows and errors on both engines."""
+
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from app.core.db import persist, reading, transaction
+from app.core.many import append, append_numbered, merge, one_of
+from app.fixtures.models import MatchDetail, MatchStatistic, RawAnswer
+
+AT = datetime(2025, 5, 5, 12, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def raw(key: str, **changes: object) -> dict[str, object]:
+    return {
+        "source": "sandbox",
+        "kind": "detail_event",
+        "key": key,
+        "fetched_at": AT,
+        "http_status": 200,
+        "sha256": "0" * 64,
+        "size": 3,
+        "body": b"\x00\\x\n\t\xff",
+        "etag": None,
+        "last_modified": None,
+    } | changes
+
+
+def head(match_id: str, **changes: object) -> dict[str, object]:
+    kept = {"source": "sandbox", "source_id": match_id, "kind": "event"}
+    return kept | {"code": "OK", "missing": "", "looked_at": AT} | changes
+
+
+def test_rows_come_back_as_they_were_told() -> None:
+    with transaction() as session:
+        append(session, RawAnswer, [raw("a\tb\\N\n'\"ğü"), raw("c", etag='W/"1"')])
+    with reading() as session:
+        rows = session.scalars(select(RawAnswer).order_by(RawAnswer.id)).all()
+    assert [row.key for row in rows] == ["a\tb\\N\n'\"ğü", "c"]
+    assert [row.etag for row in rows] == [None, 'W/"1"']
+    assert [row.body for row in rows] == [b"\x00\\x\n\t\xff"] * 2
+    assert [row.fetched_at for row in rows] == [AT] * 2
+
+
+def test_numbers_are_those_of_the_rows() -> None:
+    with transaction() as session:
+        first = append_numbered(session, RawAnswer, [raw("a"), raw("b")])
+        second = append_numbered(session, RawAnswer, [raw("c")])
+        assert append_numbered(session, RawAnswer, []) == []
+    with reading() as session:
+        found = dict(session.execute(select(RawAnswer.key, RawAnswer.id)).all())
+    assert [found["a"], found["b"]] == first
+    assert [found["c"]] == second
+
+
+def test_a_merge_adds_and_overwrites_only_what_it_names() -> None:
+    key = ["source", "source_id", "kind"]
+    with transaction() as session:
+        merge(session, MatchDetail, [head("1", content_hash="x")], key, ["code", "content_hash"])
+        again = [head("1", code="NO_DATA"), head("2")]
+        merge(session, MatchDetail, again, key, ["code"])  # other columns, the same transaction
+        merge(session, MatchDetail, [], key, ["code"])
+    with reading() as session:
+        rows = session.execute(
+            select(MatchDetail.source_id, MatchDetail.code, MatchDetail.content_hash)
+        ).all()
+    assert sorted(rows) == [("1", "NO_DATA", "x"), ("2", "OK", None)]
+
+
+def test_one_of_finds_numbers_and_texts_and_nothing_in_nothing() -> None:
+    with transaction() as session:
+        ids = append_numbered(session, RawAnswer, [raw("1"), raw("b"), raw("c")])
+    with reading() as session:
+
+        def keys(condition: object) -> set[str]:
+            return set(session.scalars(select(RawAnswer.key).where(condition)))
+
+        assert keys(one_of(RawAnswer.id, ids[:2])) == {"1", "b"}
+        assert keys(one_of(RawAnswer.key, ["1", "c", "'"])) == {"1", "c"}
+        assert keys(one_of(RawAnswer.id, [])) == keys(one_of(RawAnswer.key, [])) == set()
+
+
+def test_what_is_refused_is_refused_in_the_librarys_words_and_leaves_nothing() -> None:
+    row = {"detail_id": 999, "position": 0, "period": "ALL", "group": "g", "name": None}
+    with pytest.raises(DBAPIError), transaction() as session:
+        append(session, RawAnswer, [raw("a")])
+        append(session, MatchStatistic, [row])
+    with reading() as session:
+        assert session.scalar(select(func.count()).select_from(RawAnswer)) == 0
+
+
+@pytest.mark.parametrize("engine", [pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_a_copy_whose_connection_died_is_made_again(engine: str) -> None:
+    killed: list[int] = []
+
+    def work(session: object) -> None:
+        if not killed:
+            killed.append(session.scalar(select(func.pg_backend_pid())))
+            with transaction() as other:
+                other.execute(text(f"SELECT pg_terminate_backend({killed[0]})"))
+        append(session, RawAnswer, [raw("a")])
+
+    persist(work)
+    with reading() as session:
+        assert session.scalars(select(RawAnswer.key)).all() == ["a"]

@@ -1,0 +1,146 @@
+"""Retention keeps what it says, and whatever the rules the newest good backup of a type stays."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.backups.retention import Candidate, Policy, Verdict, decide
+
+ISTANBUL = ZoneInfo("Europe/Istanbul")
+NOW = datetime(2026, 3, 31, 12, 0, tzinfo=UTC)
+small = st.integers(0, 4)
+policies = st.builds(Policy, small, small, small, small, small)
+moments = st.datetimes(
+    datetime(2024, 1, 1),  # noqa: DTZ001
+    datetime(2026, 12, 31),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+candidates = st.lists(
+    st.builds(
+        Candidate,
+        st.uuids().map(lambda one: one.hex),
+        st.sampled_from(["full", "settings"]),
+        moments,
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=30,
+    unique_by=lambda one: one.id,
+)
+zones = st.sampled_from([ISTANBUL, ZoneInfo("America/New_York"), ZoneInfo("UTC")])
+
+
+def a_day(days_ago: float, *, good: bool = True, type_: str = "full", **more: bool) -> Candidate:
+    at = NOW - timedelta(days=days_ago)
+    return Candidate(f"{type_} {days_ago}", type_, at, good, **more)
+
+
+def kept(policy: Policy, *those: Candidate, now: datetime = NOW) -> set[str]:
+    return {v.candidate.id for v in decide(policy, those, now, ISTANBUL) if v.keep}
+
+
+def removed(verdicts: list[Verdict]) -> list[Candidate]:
+    return [verdict.candidate for verdict in verdicts if not verdict.keep]
+
+
+@given(policies, candidates, moments, zones)
+def test_the_newest_good_backup_of_each_type_always_stays(
+    policy: Policy, those: list[Candidate], now: datetime, zone: ZoneInfo
+) -> None:
+    """At whatever time the clock claims it is."""
+    gone = {one.id for one in removed(decide(policy, those, now, zone))}
+    for type_ in ("full", "settings"):
+        good = [one for one in those if one.good and one.type == type_]
+        if good:
+            newest = max(good, key=lambda one: (one.at, one.id))
+            assert newest.id not in gone
+
+
+@given(policies, candidates, moments, zones)
+def test_again_and_again_removes_nothing_more(
+    policy: Policy, those: list[Candidate], now: datetime, zone: ZoneInfo
+) -> None:
+    """A restart storm: what stayed once stays, however often one looks at the same time."""
+    stay = [v.candidate for v in decide(policy, those, now, zone) if v.keep]
+    assert removed(decide(policy, stay, now, zone)) == []
+
+
+@given(policies, candidates, moments, zones)
+def test_every_verdict_has_a_reason_and_every_backup_a_verdict(
+    policy: Policy, those: list[Candidate], now: datetime, zone: ZoneInfo
+) -> None:
+    verdicts = decide(policy, those, now, zone)
+    assert sorted(v.candidate.id for v in verdicts) == sorted(one.id for one in those)
+    assert all(verdict.why for verdict in verdicts)
+    for one in removed(verdicts):
+        assert not one.pinned
+        assert one.at <= now
+
+
+@given(candidates, moments, zones)
+def test_no_rules_remove_nothing(those: list[Candidate], now: datetime, zone: ZoneInfo) -> None:
+    assert removed(decide(Policy(), those, now, zone)) == []
+
+
+@given(policies, candidates, moments)
+@example(Policy(1), [a_day(1), a_day(2, good=False), a_day(3)], NOW)
+def test_bad_backups_push_no_good_one_out(
+    policy: Policy, those: list[Candidate], now: datetime
+) -> None:
+    """What stays of the good ones is what would stay if the bad ones had never been."""
+    good = [one for one in those if one.good]
+    with_bad = {v.candidate.id for v in decide(policy, those, now, ISTANBUL) if v.keep}
+    alone = {v.candidate.id for v in decide(policy, good, now, ISTANBUL) if v.keep}
+    assert with_bad & {one.id for one in good} == alone
+
+
+@given(policies, candidates, moments)
+def test_backups_from_the_future_push_nothing_out(
+    policy: Policy, those: list[Candidate], now: datetime
+) -> None:
+    past = [one for one in those if one.at <= now]
+    with_future = {v.candidate.id for v in decide(policy, those, now, ISTANBUL) if v.keep}
+    alone = {v.candidate.id for v in decide(policy, past, now, ISTANBUL) if v.keep}
+    assert with_future & {one.id for one in past} == alone
+
+
+def test_the_newest_so_many_stay() -> None:
+    those = [a_day(n) for n in range(5)]
+    assert kept(Policy(count=2), *those) == {"full 0", "full 1"}
+
+
+def test_one_of_each_of_the_last_days_that_have_one() -> None:
+    those = [a_day(n) for n in (0.1, 0.2, 1.1, 1.2, 5.1, 9.1)]
+    assert kept(Policy(daily=3), *those) == {"full 0.1", "full 1.1", "full 5.1"}
+
+
+def test_weeks_months_and_years_are_those_of_the_calendar() -> None:
+    those = [a_day(n) for n in (0, 1, 2, 8, 31, 62, 100, 500)]
+    assert kept(Policy(weekly=2), *those) == {"full 0", "full 2"}  # 31 March 2026 is a Tuesday
+    assert kept(Policy(monthly=3), *those) == {"full 0", "full 31", "full 62"}
+    assert kept(Policy(yearly=9), *those) == {"full 0", "full 100", "full 500"}
+
+
+def test_a_day_begins_at_midnight_where_the_operator_is() -> None:
+    late, early = (
+        datetime(2026, 3, 30, 20, 30, tzinfo=UTC),
+        datetime(2026, 3, 30, 21, 30, tzinfo=UTC),
+    )
+    those = [Candidate("30th", "full", late, True), Candidate("31st", "full", early, True)]
+    assert kept(Policy(daily=2), *those) == {"30th", "31st"}
+
+
+def test_what_is_damaged_stays_until_enough_newer_ones_are_good() -> None:
+    bad = a_day(3, good=False)
+    assert bad.id in kept(Policy(count=2), bad, a_day(1))
+    assert bad.id not in kept(Policy(count=2), bad, a_day(1), a_day(2))
+
+
+def test_what_is_pinned_stays_and_counts_all_the_same() -> None:
+    assert kept(Policy(count=1), a_day(1), a_day(9, pinned=True), a_day(8)) == {"full 1", "full 9"}
+
+
+def test_types_do_not_push_each_other_out() -> None:
+    assert kept(Policy(count=1), a_day(9), a_day(1, type_="settings")) == {"full 9", "settings 1"}
