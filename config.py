@@ -92,6 +92,7 @@ class BackupSettings:
     weekly: int
     monthly: int
     yearly: int
+    upload_mb: int  # of an archive that is sent to the panel
 
 
 @dataclass(frozen=True, slots=True)
@@ -670,6 +671,7 @@ def _backup(reader: _Reader, data_dir: Path) -> BackupSettings:
         weekly=reader.number("BACKUP_KEEP_WEEKLY", 4, 0, 1000),
         monthly=reader.number("BACKUP_KEEP_MONTHLY", 12, 0, 1000),
         yearly=reader.number("BACKUP_KEEP_YEARLY", 0, 0, 1000),
+        upload_mb=reader.number("BACKUP_UPLOAD_MB", 1024, 1, 1_000_000),
     )
 
 

@@ -43,6 +43,8 @@ HELP_ENGLISH = """usage: python dev.py VERB
   test [pytest arguments]   set up and run the tests
   check                     ruff, format, mypy, import rules
   bench [arguments]         run the benchmarks
+  vendor [--check]          fetch the browser's libraries again, or check those that are here
+  screenshots [folder]      pictures of every page into docs/screenshots
   clean [--data [--yes]]    remove .venv and caches; the data too, only with --data
 
 Settings come from the environment and .env: see docs/configuration.md
@@ -53,6 +55,8 @@ HELP_TURKISH = """kullanım: python dev.py EYLEM
   test [pytest seçenekleri] kurar ve testleri çalıştırır
   check                     ruff, biçim, mypy, içe aktarma kuralları
   bench [seçenekler]        başarım ölçümlerini çalıştırır
+  vendor [--check]          tarayıcı kitaplıklarını yeniden indirir ya da buradakileri denetler
+  screenshots [klasör]      her sayfanın resmini docs/screenshots içine koyar
   clean [--data [--yes]]    .venv ve önbellekleri siler; verileri yalnız --data ile siler
 
 Ayarlar ortamdan ve .env dosyasından okunur: docs/configuration.md
@@ -559,8 +563,17 @@ def bench(arguments: "list[str]") -> int:
                 "Burada benchmarks klasörü yok: çalıştırılacak bir şey bulunmuyor.",
             ),
         )
-    python = set_up("requirements-dev.txt")
+    python = set_up("requirements-bench.txt")
     return foreground([str(python), "-m", "benchmarks", *arguments])
+
+
+def vendor(arguments: "list[str]") -> int:
+    return foreground([sys.executable, str(HOME / "tools" / "vendor.py"), *arguments])
+
+
+def screenshots(arguments: "list[str]") -> int:
+    python = set_up("requirements-dev.txt")
+    return foreground([str(python), str(HOME / "tools" / "screenshots.py"), *arguments])
 
 
 def foreground(command: "list[str]") -> int:
@@ -679,9 +692,10 @@ def act(arguments: "list[str]") -> int:
     verb, rest = (arguments or [""])[0], arguments[1:]
     if verb == "as-child":  # ours alone: see commands()
         return as_child(rest[0], rest[1:])
-    if verb in ("test", "bench") and rest not in (["-h"], ["--help"]):
-        return test(rest) if verb == "test" else bench(rest)
-    if not verb or verb in ("test", "bench"):
+    passing_on = {"test": test, "bench": bench, "vendor": vendor, "screenshots": screenshots}
+    if verb in passing_on and rest not in (["-h"], ["--help"]):
+        return passing_on[verb](rest)
+    if not verb or verb in passing_on:
         say(help_text())
         return 0
     given = parser().parse_args(arguments)

@@ -11,6 +11,8 @@ import gc
 import os
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,6 +25,7 @@ import config as configuration
 from app import create_app
 from app.audit import trail
 from app.audit.trail import Actor, Via
+from app.backups.schedule import fire_due
 from app.backups.work import bench_of
 from app.backups.work import handlers as backup_handlers
 from app.core import queue
@@ -31,6 +34,8 @@ from app.drill.work import drill_item
 from app.fixtures.details import DetailWork
 from app.fixtures.fetch import Desk
 from app.fixtures.fetch import fetch_day as fetch_one_day
+from app.fixtures.probe import Probe
+from app.fixtures.probe import probe as probe_source
 from app.fixtures.request import regular_request
 from app.fixtures.retry import due_request
 from app.jobs.models import Trigger
@@ -54,6 +59,7 @@ huey = queue.build_huey(config.redis_url, config.data_dir, config.redis_namespac
 ring = functools.partial(queue.ring, huey)
 
 USER_AGENT = "Fikstur/0.1 (football data collection; one operator)"
+PROBE_S = 8.0  # somebody at the panel waits for it
 STOP_GRACE_S = 4.0  # `docker stop` kills after ten
 
 
@@ -124,6 +130,12 @@ def drill_backup(job_id: int) -> None:
 def restore_backup(job_id: int) -> None:
     """An archive in place of the live database."""
     work("restore_backup", job_id)
+
+
+@huey.task()
+def undo_restore(job_id: int) -> None:
+    """What the last restore replaced, in its place again."""
+    work("undo_restore", job_id)
 
 
 @huey.task()
@@ -198,6 +210,12 @@ def fire(name: str) -> None:
         fire_if_due(name, config.schedules[name] or "", in_force().time_zone, PERIODIC[name])
 
 
+def fire_backups() -> None:
+    """As `fire`, of the schedules that are rows of a table."""
+    with this_process().app.app_context(), trail.acting(Actor("backups", Via.SCHEDULE)):
+        fire_due(in_force().time_zone)
+
+
 def in_force() -> configuration.Config:
     """The configuration with what is stored over it. Needs an app context."""
     now: configuration.Config = current_app.config["FIKSTUR"]
@@ -236,6 +254,17 @@ def submit_made(make: Callable[[Session], JobRequest], *, by: str, trigger: Trig
     kind, submitted = persist(write)
     ring(kind, submitted.job_id, min(submitted.items, config.worker_threads))
     return submitted
+
+
+def probe(source: str) -> Probe:
+    """Ask a source once, for who tests its settings; also one that is off. Needs an app context."""
+    now = in_force()
+    table = source_table(replace(now, sources=(*now.sources, source)))
+    with (
+        closing(Client(USER_AGENT, connect_timeout_s=PROBE_S, read_timeout_s=PROBE_S)) as client,
+        closing(build_limiter(now)) as limiter,
+    ):
+        return probe_source(Desk(table, client), limiter, source)
 
 
 def work(kind: str, job_id: int) -> None:
@@ -328,7 +357,11 @@ _making_one = threading.Lock()
 
 
 def _firing() -> list[Duty]:
-    return [Duty(f"fire {name}", functools.partial(fire, name)) for name in PERIODIC]
+    backups = Duty("fire the backups that are due", fire_backups, every_s=15.0)
+    return [
+        *(Duty(f"fire {name}", functools.partial(fire, name)) for name in PERIODIC),
+        backups,
+    ]
 
 
 @functools.lru_cache(maxsize=1)

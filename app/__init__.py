@@ -34,6 +34,8 @@ def create_app(config: "Config", *, edges: bool = True) -> "Flask":
 
 def follow_settings(app: "Flask", config: "Config") -> None:
     """Let stored settings take the place of the configuration whenever they change."""
+    from flask import request
+
     from app.core.text import read_times_in
     from app.settings.live import Live
 
@@ -42,7 +44,8 @@ def follow_settings(app: "Flask", config: "Config") -> None:
         read_times_in(changed.time_zone)
 
     def before_request() -> None:
-        live.follow()
+        if request.endpoint != "static":
+            live.follow()
 
     live = app.extensions["live"] = Live(config)
     live.on_change(apply)

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from app.accounts import users
 from app.accounts.models import Role, User
 from app.audit.trail import note
-from app.core.db import one_at_a_time
 from app.core.text import N_, RequestError
 
 
@@ -27,7 +26,7 @@ def change(session: Session, user_id: str, wanted: Mapping[str, Any]) -> User:
 
     Who is deactivated is signed out everywhere, and stays so when he is let in again.
     """
-    _hold(session)
+    users.hold(session)
     user = by_id(session, user_id)
     before = users.facts(user)
     for name, value in _checked(session, user, wanted).items():
@@ -42,7 +41,7 @@ def change(session: Session, user_id: str, wanted: Mapping[str, Any]) -> User:
 
 def delete(session: Session, user_id: str, typed: str) -> User:
     """Remove a user for good; `typed` must be his name. RequestError when it is not."""
-    _hold(session)
+    users.hold(session)
     user = by_id(session, user_id)
     if typed != user.username:
         raise RequestError(
@@ -99,11 +98,6 @@ def role_of(name: str) -> Role:
             name=name,
             known=", ".join(Role),
         ) from None
-
-
-def _hold(session: Session) -> None:
-    """Two who each remove the other must not both succeed."""
-    one_at_a_time(session, "administrators")
 
 
 def _is_in_charge(facts: Mapping[str, object]) -> bool:

@@ -16,12 +16,19 @@ class Permission(StrEnum):
     MANAGE_USERS = "manage_users"
     MANAGE_SETTINGS = "manage_settings"
     SEE_AUDIT = "see_audit"
+    BACKUP = "backup"  # make, verify and try out backups
+    RESTORE = "restore"  # restore, delete, fetch and send them, and say when they are made
     DRILL = "drill"  # keep a machine busy with workers that are killed
 
 
 _ALLOWED = {
     Role.VIEWER: {Permission.SEE},
-    Role.OPERATOR: {Permission.SEE, Permission.FETCH, Permission.PAUSE_SOURCES},
+    Role.OPERATOR: {
+        Permission.SEE,
+        Permission.FETCH,
+        Permission.PAUSE_SOURCES,
+        Permission.BACKUP,
+    },
     Role.ADMINISTRATOR: set(Permission),
 }
 TOLD: Mapping[Permission, str] = {
@@ -31,6 +38,8 @@ TOLD: Mapping[Permission, str] = {
     Permission.MANAGE_USERS: N_("Invite, change and delete users"),
     Permission.MANAGE_SETTINGS: N_("Change settings, among them the keys of the sources"),
     Permission.SEE_AUDIT: N_("See who changed what"),
+    Permission.BACKUP: N_("Make, verify and try out backups"),
+    Permission.RESTORE: N_("Restore, schedule, download, upload and delete backups"),
     Permission.DRILL: N_("Start a drill in which workers are killed"),
 }
 ROLES: Mapping[Role, str] = {

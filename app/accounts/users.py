@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.models import NO_PASSWORD, Role, User
 from app.audit.trail import note
+from app.core.db import one_at_a_time
 from app.core.text import N_, RequestError
 
 SHORTEST_PASSWORD = 10
@@ -38,6 +39,7 @@ def create(
 
     RequestError when a value will not do.
     """
+    hold(session)
     check_name(session, username)
     user = User(
         id=str(uuid.uuid4()),
@@ -57,6 +59,14 @@ def create(
     action = "user.invite" if password is None else "user.create"
     note(session, action, ("user", username), after=facts(user))
     return user
+
+
+def hold(session: Session) -> None:
+    """Let nobody else change users until this transaction ends.
+
+    So that names stay unique, and two who each remove the other do not both succeed.
+    """
+    one_at_a_time(session, "users")
 
 
 def facts(user: User) -> dict[str, object]:

@@ -7,6 +7,8 @@ from werkzeug.wrappers import Response
 
 from app.admin import (
     assets,
+    backups,
+    checklist,
     details,
     language,
     login,
@@ -17,10 +19,12 @@ from app.admin import (
     reset,  # noqa: F401  the same
     search,
     security,
+    settings,
     shell,
 )
 from app.admin.answers import AnswersView
 from app.admin.audit import AuditView
+from app.admin.backups import BackupsView
 from app.admin.changes import ChangesView
 from app.admin.dashboard import DashboardView
 from app.admin.days import DaysView
@@ -32,6 +36,7 @@ from app.admin.job import JobView
 from app.admin.jobs import JobsView
 from app.admin.matches import MatchesView
 from app.admin.requests import RequestsView
+from app.admin.settings import SettingsView
 from app.admin.sources import SourcesView
 from app.admin.users import UsersView
 from app.admin.workers import WorkersView
@@ -49,9 +54,11 @@ VIEWS = (
     RequestsView,
     AnswersView,
     WorkersView,
+    BackupsView,
     DrillView,
     UsersView,
     AuditView,
+    SettingsView,
     FetchView,
     JobView,
 )
@@ -60,8 +67,11 @@ VIEWS = (
 def init_app(app: Flask, config: Config) -> None:
     """Mount the panel at /admin, behind the sign-in page."""
     details.init_app(app)  # before the guard, see there
+    backups.init_app(app)  # the same
     security.init_app(app, config)
     language.init_app(app, config)
+    settings.init_app(app)
+    checklist.init_app(app)
     login.init_app(app)
     assets.init_app(app)
     look.init_app(app)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import url_for
+from flask import current_app, url_for
 from flask_admin import AdminIndexView, expose
 from flask_babel import lazy_gettext
 from sqlalchemy import func, select
@@ -14,8 +14,9 @@ from werkzeug.wrappers import Response
 from app.accounts.permissions import Permission
 from app.admin import fetch, live, login, sources
 from app.admin.base import Guarded
+from app.backups.schedule import late
 from app.core.clock import now
-from app.core.db import reading
+from app.core.db import current_time, reading
 from app.core.text import N_, Sentence
 from app.errors.models import FixtureError
 from app.fixtures.models import FixtureDay
@@ -37,6 +38,7 @@ class Facts:
     workers: int
     paused: Sequence[SourceState]
     errors: Sequence[tuple[str, int]]  # code, open problems; the most frequent first
+    late_backups: Sequence[Sentence] = ()
 
     @property
     def balanced(self) -> bool:
@@ -69,6 +71,7 @@ def judge(facts: Facts) -> list[Finding]:
         found.append(Finding("bad", Sentence(text, values), "jobs.index_view"))
     if not facts.workers:
         found.append(Finding(*_no_worker(waiting), "workers.index_view"))
+    found += [Finding("bad", sentence, "backups.index") for sentence in facts.late_backups]
     for state in facts.paused:
         text = N_("Source %(source)s is paused (%(code)s); its items wait.")
         sentence = Sentence(text, {"source": state.source, "code": state.code})
@@ -108,6 +111,7 @@ def facts(session: Session) -> Facts:
         workers=len(live_workers(session)),
         paused=[s for s in pause.states(session) if pause.pause_of(session, s.source, at)],
         errors=[(row.code, row.open) for row in counted],
+        late_backups=late(session, current_app.config["FIKSTUR"].time_zone, current_time(session)),
     )
 
 

@@ -66,7 +66,7 @@ def proposed(values: Mapping[str, str]) -> dict[str, Any]:
         "ids": values.get("ids", ""),
         "from": values.get("from", today),
         "to": values.get("to", today),
-        "skip": "",
+        "skip": fetch.fresh(),
     }
 
 

@@ -46,10 +46,15 @@ def range_form(values: Any = None) -> dict[str, Any]:
             "sources": sources.table().usable(),
             "failover": "",
             "order": order(),
-            "skip": "",
+            "skip": fresh(),
         }
     fields = {name: values.get(name, "").strip() for name in ("from", "to", "failover", "skip")}
     return {**fields, "sources": values.getlist("sources"), "order": order()}
+
+
+def fresh() -> str:
+    """How many hours a fetch stays fresh, as set; empty for none."""
+    return str(current_app.config["FIKSTUR"].fresh_hours or "")
 
 
 def order() -> list[str]:

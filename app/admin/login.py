@@ -56,6 +56,7 @@ def init_app(app: Flask) -> None:
     manager.user_loader(load)
     app.register_blueprint(account)
     app.before_request(act)
+    app.teardown_request(lambda _error: trail.act_as(trail.NOBODY))  # threads serve many
     app.context_processor(lambda: {"me": me, "may": may, "Permission": Permission})
 
 

@@ -37,7 +37,7 @@ _COLOURS = {
     "odd": ("cancelled", "CANCELLED", "POSTPONED", "SUSPENDED", "ABANDONED", "DELAYED", "UNKNOWN"),
 }
 # Nothing is told by colour alone: each has a sign as well.
-_SIGNS = {
+SIGNS = {
     "good": "circle-check",
     "busy": "loader-2",
     "bad": "circle-x",
@@ -46,7 +46,7 @@ _SIGNS = {
     "warn": "alert-triangle",
     "plain": "point",
 }
-_SIGN_OF = {
+SIGN_OF = {
     "unchanged": "circle-dot",
     "NO_DATA": "circle-dashed",
     "no_data": "circle-dashed",
@@ -140,12 +140,12 @@ def badge(value: str | None, table: Mapping[str, str] | None = None) -> Markup:
         return NONE
     colour = _COLOUR_OF.get(value, "plain")
     text = value if table is None else word(table, value)
-    return mark(colour, text, _SIGN_OF.get(value))
+    return mark(colour, text, SIGN_OF.get(value))
 
 
 def mark(colour: str, text: object, sign: str | None = None) -> Markup:
     """A coloured word with a sign; good, busy, bad, quiet, odd, warn or plain."""
-    shape = icon(sign or _SIGNS[colour])
+    shape = icon(sign or SIGNS[colour])
     return Markup('<span class="mark mark-{}">{}{}</span>').format(colour, shape, text)
 
 
@@ -155,7 +155,7 @@ def code(value: str | None) -> Markup:
         return NONE
     colour = _COLOUR_OF.get(value, "warn")
     return Markup('<span class="mark mark-{}" title="{}">{}{}</span>').format(
-        colour, word(words.CODES, value), icon(_SIGN_OF.get(value) or _SIGNS[colour]), value
+        colour, word(words.CODES, value), icon(SIGN_OF.get(value) or SIGNS[colour]), value
     )
 
 
@@ -213,6 +213,8 @@ def what(job: Job) -> str:
         return f"{params.get('matches', '')} × {kinds} · {params.get('source', '')}"
     if job.kind == "retry_errors":
         return str(ngettext("%(num)s error", "%(num)s errors", job.submitted))
+    if job.kind == "send_mail":
+        return word(words.LETTERS, str(params.get("letter", "")))
     if job.kind == "drill_chaos":
         return str(gettext("%(items)s matches, workers killed: %(kills)s", **params))
     return ", ".join(f"{name}: {value}" for name, value in params.items())

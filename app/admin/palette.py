@@ -99,8 +99,14 @@ def _names(
         found |= dict.fromkeys(session.scalars(fitting))
     return [
         Found(name, url_for("matches.index_view", search=name), sign)
-        for name in sorted(found)[:MOST_FOUND]
+        for name in sorted(found, key=lambda name: _rank(name, wanted))[:MOST_FOUND]
     ]
+
+
+def _rank(name: str, wanted: str) -> tuple[bool, str]:
+    """What begins with the letters comes before what only holds them."""
+    plain = search.fold(name) or ""
+    return not plain.startswith(search.fold(wanted) or ""), plain
 
 
 def _latest() -> Subquery:

@@ -46,7 +46,13 @@ KINDS: dict[str, str] = {
     "verify_backup": N_("Verify a backup"),
     "drill_backup": N_("Restore a backup on trial"),
     "restore_backup": N_("Restore a backup"),
+    "undo_restore": N_("Undo a restore"),
     "prune_backups": N_("Remove old backups"),
+}
+LETTERS: dict[str, str] = {
+    "invite": N_("invitation"),
+    "reset": N_("link for a new password"),
+    "test": N_("test mail"),
 }
 # What a source can be asked of a match, and the parts that an answer has or lacks.
 DETAILS: dict[str, str] = {

@@ -10,7 +10,18 @@ if TYPE_CHECKING:
 
 def init_app(app: "Flask", config: "Config") -> None:
     """Mount it. Sign-in and CSRF protection come with the panel, which must be there first."""
-    from app.api import audit, base, errors, fixtures, jobs, sources, users
+    from app.api import (
+        audit,
+        backups,
+        base,
+        drills,
+        errors,
+        fixtures,
+        jobs,
+        settings,
+        sources,
+        users,
+    )
     from app.api.health import healthz
 
     base.init_app(app)
@@ -21,8 +32,12 @@ def init_app(app: "Flask", config: "Config") -> None:
         sources.sources,
         users.everybody,
         audit.audit,
+        settings.settings,
+        backups.backups,
+        drills.drills,
         base.rest,
     )
     for part in parts:
         app.register_blueprint(part, url_prefix="/api")
+    app.register_blueprint(backups.old_address)
     app.add_url_rule("/healthz", "healthz", healthz)

@@ -30,6 +30,10 @@ ACTIONS: Mapping[str, str] = {
     "job.resume": N_("Job resumed"),
     "backup.restore": N_("Backup restored"),
     "backup.undo": N_("Restore undone"),
+    "backup.schedule": N_("Backup schedule changed"),
+    "backup.download": N_("Backup downloaded"),
+    "backup.upload": N_("Backup uploaded"),
+    "backup.delete": N_("Backup deleted"),
 }
 KINDS: Mapping[str, str] = {
     "user": N_("User"),
@@ -104,4 +108,4 @@ def in_one_line(values: Mapping[str, Any] | None) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value))
-    return "–" if value is None else str(value)
+    return "–" if value is None or value == "" else str(value)

@@ -1,10 +1,12 @@
 """Reading an archive: opened, checked from its signature down to the hash of every table."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 
 import pyrage
 
@@ -108,7 +110,9 @@ class Archive:
 
     @property
     def _beside(self) -> Path:
-        return self.path.parent
+        """Where members are decrypted to, into files without a name."""
+        folder = self.path.parent
+        return folder if os.access(folder, os.W_OK) else Path(gettempdir())
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What no restore takes back: the catalogue of the folder, and the log of who did what."""
+"""What no restore takes back: the catalogue, the schedules, and the log of who did what."""
 
 import logging
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from app.audit.models import AuditEntry
-from app.backups.models import Backup
+from app.backups.models import Backup, BackupSchedule
 from app.backups.places import Place
 from app.backups.scratch import go_on_numbering_of
 from app.core.db import BATCH, table_of
@@ -15,14 +15,15 @@ log = logging.getLogger(__name__)
 
 _CATALOGUE = table_of(Backup)
 _AUDIT = table_of(AuditEntry)
+_SCHEDULES = table_of(BackupSchedule)
 
 
 def carry_over(live: Place, place: Place) -> None:
-    """Bring both from the live database into the one that will replace it.
+    """Bring them from the live database into the one that will replace it.
 
     A live database that cannot be read any more stops nothing: `rescan` builds the catalogue anew.
     """
-    for carry in (_carry_catalogue, _carry_audit):
+    for carry in (_carry_catalogue, _carry_schedules, _carry_audit):
         try:
             with live.connect(snapshot=True) as source, place.connect() as target:
                 carry(source, target)
@@ -34,6 +35,13 @@ def carry_over(live: Place, place: Place) -> None:
 def _carry_catalogue(source: sa.Connection, target: sa.Connection) -> None:
     target.execute(sa.delete(_CATALOGUE))
     _copy(source.execute(sa.select(_CATALOGUE)), target, _CATALOGUE)
+
+
+def _carry_schedules(source: sa.Connection, target: sa.Connection) -> None:
+    """Those of the backup stay where nobody has set any: on a new machine."""
+    if source.scalar(sa.select(sa.func.count()).select_from(_SCHEDULES)):
+        target.execute(sa.delete(_SCHEDULES))
+        _copy(source.execute(sa.select(_SCHEDULES)), target, _SCHEDULES)
 
 
 def _carry_audit(source: sa.Connection, target: sa.Connection) -> None:
@@ -56,6 +64,6 @@ def _copy(
 ) -> None:
     for batch in rows.mappings().partitions(BATCH):
         values = [dict(row) for row in batch]
-        for row in values:
-            row["id"] = row["id"] + shift if shift else row["id"]
+        for row in values if shift else ():
+            row["id"] += shift
         target.execute(sa.insert(table), values)

@@ -1,4 +1,4 @@
-"""The catalogue: a row per archive that was seen. The folder is the truth; `rescan` rebuilds it."""
+"""The catalogue, a row per archive that was seen, which `rescan` rebuilds; and the schedules."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -49,3 +49,19 @@ class Backup(Base):
     job_id: Mapped[int | None] = mapped_column(RowId)  # the job that made it
 
     __table_args__ = (Index("ix_backup_at", "at"),)
+
+
+class BackupSchedule(Base):
+    """When backups are made by themselves. One that has no row is as it comes: switched off."""
+
+    __tablename__ = "backup_schedule"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)  # and that of its backups
+    type: Mapped[str] = mapped_column(String(20))
+    hour: Mapped[int]  # of the configured time zone
+    weekday: Mapped[int]  # of the weekly one: 0 is Monday
+    day: Mapped[int]  # of the monthly one: at most 28, which every month has
+    keep: Mapped[int]  # how many of its backups stay
+    enabled: Mapped[bool]
+    since: Mapped[datetime]  # as it is now: what was due before is nobody's
+    taken_at: Mapped[datetime | None]  # the last due time that was taken: it is what fires once

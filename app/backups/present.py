@@ -1,12 +1,55 @@
 """Backups as plain values, for JSON."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from app.backups.journal import Entry
-from app.backups.models import Backup
+from app.backups.manifest import Made, Type
+from app.backups.models import Backup, BackupSchedule, State
 from app.backups.preview import Preview
+from app.backups.progress import Progress
 from app.backups.prune import Pruned
+from app.backups.schedule import facts, next_run
+from app.backups.status import Status
+from app.core.text import N_, Sentence
+
+WORDS: Mapping[str, str] = {
+    State.WRITTEN: N_("not checked"),
+    State.CORRUPT: N_("damaged"),
+    State.MISSING: N_("file missing"),
+    State.VERIFIED: N_("verified"),
+    State.DRILLED: N_("restored on trial"),
+}
+MADE: Mapping[str, str] = {
+    Made.MANUAL: N_("by hand"),
+    Made.SCHEDULED: N_("by a schedule"),
+    Made.SAFETY: N_("before a restore"),
+}
+TYPES: Mapping[str, str] = {
+    Type.FULL: N_("database and settings"),
+    Type.DATABASE: N_("database"),
+    Type.SETTINGS: N_("settings"),
+}
+STEPS: Mapping[str, str] = {
+    "snapshot": N_("taking a snapshot"),
+    "table": N_("writing %(what)s"),
+    "settings": N_("writing the settings"),
+    "manifest": N_("signing"),
+    "rename": N_("finishing"),
+    "hashes": N_("checking the hashes"),
+    "contents": N_("checking the contents"),
+    "load": N_("loading %(what)s"),
+    "compare": N_("comparing %(what)s"),
+    "migrate": N_("migrating"),
+    "swap": N_("exchanging"),
+}
+
+
+def step_told(step: str) -> Sentence:
+    """What is being done, in words."""
+    name, _, what = step.partition(" ")
+    return Sentence(STEPS.get(name, name), {"what": what})
 
 
 def backup_as_dict(row: Backup, language: str) -> dict[str, Any]:
@@ -31,6 +74,51 @@ def backup_as_dict(row: Backup, language: str) -> dict[str, Any]:
         "drill_s": row.drill_s,
         "message": row.message.to(language) if row.message else None,
         "job_id": row.job_id,
+    }
+
+
+def schedule_as_dict(schedule: BackupSchedule, zone: str, at: datetime) -> dict[str, Any]:
+    """One schedule: its fields, the last due time that was taken and the next one."""
+    return {
+        "name": schedule.name,
+        **facts(schedule),
+        "taken_at": _time(schedule.taken_at),
+        "next_run": _time(next_run(schedule, zone, at)),
+    }
+
+
+def status_as_dict(found: Status, language: str) -> dict[str, Any]:
+    """The answer to "are the backups in order?"; ages and lengths in seconds, sizes in bytes."""
+    drill, good = found.last_drill, found.last_good
+    return {
+        "status": found.level.value,
+        "last_success": _time(good.at) if good else None,
+        "age_s": None if found.age_s is None else round(found.age_s),
+        "next_run": _time(found.next_run),
+        "overdue": bool(found.late),
+        "last_drill": {
+            "at": _time(drill.drilled_at),
+            "ok": drill.state == State.DRILLED,
+            "rto_s": drill.drill_s,
+        }
+        if drill
+        else None,
+        "verified_count": found.good,
+        "bytes": found.size,
+        "free_bytes": found.free,
+        "running": [_progress_as_dict(one, language) for one in found.in_hand],
+        "key_confirmed": found.key_confirmed,
+        "problems": [problem.sentence.to(language) for problem in found.problems],
+    }
+
+
+def _progress_as_dict(one: Progress, language: str) -> dict[str, Any]:
+    return {
+        "id": one.job_id,
+        "kind": one.kind,
+        "step": step_told(one.step).to(language),
+        "percent": one.percent,
+        "eta_s": None if one.left_s is None else round(one.left_s),
     }
 
 

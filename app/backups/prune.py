@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from app.audit.trail import note
 from app.backups import catalogue
 from app.backups.depot import Depot
 from app.backups.journal import Journal, Step
+from app.backups.manifest import Made
 from app.backups.models import GOOD, Backup, State
 from app.backups.restore import forget_kept, settle
 from app.backups.retention import Candidate, Policy, Verdict, decide
+from app.backups.schedule import PRESETS, kept_of_each
 from app.core.clock import now
+from app.core.db import persist
+from app.core.text import N_, RequestError
 
 TRASH_S = 24 * 3600
 
@@ -34,7 +39,7 @@ class Pruned:
 def plan(policy: Policy, zone: ZoneInfo) -> Pruned:
     """What `prune` would do now. Backups whose file is missing are not looked at."""
     rows = [row for row in catalogue.all_backups() if row.state != State.MISSING]
-    verdicts = decide(policy, map(_candidate, rows), now(), zone)
+    verdicts = decide(policy, map(_candidate, rows), now(), zone, kept_of_each())
     return Pruned(verdicts, {row.id: row.file for row in rows})
 
 
@@ -45,7 +50,6 @@ def prune(depot: Depot, policy: Policy, zone: ZoneInfo) -> Pruned:
     """
     settle(depot)
     planned = plan(policy, zone)
-    depot.trash.mkdir(mode=0o700, exist_ok=True)
     for verdict in planned.removed:
         _throw_away(depot, planned.files[verdict.candidate.id])
         catalogue.forget(verdict.candidate.id)
@@ -54,11 +58,37 @@ def prune(depot: Depot, policy: Policy, zone: ZoneInfo) -> Pruned:
     return planned
 
 
+def throw_away(depot: Depot, backup: Backup) -> None:
+    """Move one into the trash because somebody says so.
+
+    RequestError when it is pinned or the last good one of its type. Hold the depot's lock.
+    """
+    about = ("backup", backup.id)
+    others = [row for row in catalogue.all_backups() if row.id != backup.id]
+    left = any(row.type == backup.type and row.state in GOOD for row in others)
+    if backup.pinned:
+        raise RequestError(N_("%(file)s is pinned and stays."), file=backup.file)
+    if backup.state in GOOD and not left:
+        raise RequestError(
+            N_(
+                "%(file)s stays: it is the last backup of its type that is known to be good. "
+                "Make another one first."
+            ),
+            file=backup.file,
+        )
+    _throw_away(depot, backup.file)
+    persist(lambda session: note(session, "backup.delete", about, before={"file": backup.file}))
+    catalogue.forget(backup.id)
+
+
 def _candidate(row: Backup) -> Candidate:
-    return Candidate(row.id, row.type, row.at, row.state in GOOD, row.pinned)
+    ours = row.made == Made.SCHEDULED and row.trusted and row.name in PRESETS
+    good = row.state in GOOD
+    return Candidate(row.id, row.type, row.at, good, row.pinned, row.name if ours else None)
 
 
 def _throw_away(depot: Depot, name: str) -> None:
+    depot.trash.mkdir(mode=0o700, exist_ok=True)
     thrown = depot.trash / name
     with contextlib.suppress(FileNotFoundError):
         (depot.folder / name).replace(thrown)
@@ -66,7 +96,7 @@ def _throw_away(depot: Depot, name: str) -> None:
 
 
 def _empty_trash(trash: Path) -> None:
-    for path in trash.iterdir():
+    for path in trash.iterdir() if trash.is_dir() else ():
         if time.time() - path.stat().st_mtime > TRASH_S:
             path.unlink(missing_ok=True)
 

@@ -7,12 +7,16 @@ from app.backups.manifest import Made, Type
 from app.backups.models import Backup
 from app.jobs.submit import ItemRequest, JobRequest
 
+PATIENT = "patient"  # a job with it waits until nobody else is at work on the backups
+
 
 def create_request(
     name: str, type_: Type = Type.FULL, *, made: Made = Made.MANUAL, drill: bool = True
 ) -> JobRequest:
     """Make a backup, verify it and, unless told not to, restore it into a scratch database."""
     params = {"name": checked_name(name), "type": type_.value, "made": made.value, "drill": drill}
+    if made is Made.SCHEDULED:
+        params[PATIENT] = True
     return JobRequest("create_backup", [ItemRequest("create_backup", uuid.uuid4().hex)], params)
 
 
@@ -31,11 +35,17 @@ def restore_request(backup: Backup, *, trust: bool = False) -> JobRequest:
     return _about("restore_backup", backup, trust=trust)
 
 
-def prune_request() -> JobRequest:
+def undo_request() -> JobRequest:
+    """Put back what the last restore replaced."""
+    items = [ItemRequest("undo_restore", "backups")]
+    return JobRequest("undo_restore", items, unique_key="undo_restore")
+
+
+def prune_request(*, patient: bool = False) -> JobRequest:
     """Remove what the rules of retention do not keep."""
-    return JobRequest(
-        "prune_backups", [ItemRequest("prune_backups", "backups")], unique_key="prune_backups"
-    )
+    items = [ItemRequest("prune_backups", "backups")]
+    params = {PATIENT: True} if patient else {}
+    return JobRequest("prune_backups", items, params, unique_key="prune_backups")
 
 
 def _about(kind: str, backup: Backup, **params: object) -> JobRequest:

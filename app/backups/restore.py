@@ -275,7 +275,7 @@ def _end_restores(session: Session) -> None:
     for state in OPEN_ITEM:
         move(
             session,
-            JobItem.kind == "restore_backup",
+            JobItem.kind.in_(("restore_backup", "undo_restore")),
             from_state=state,
             event="cancelled",
             report=Report(message=message),

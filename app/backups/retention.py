@@ -3,7 +3,7 @@
 Only good backups count (verified or drilled): a folder full of damaged ones pushes nothing out.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -37,6 +37,7 @@ class Candidate:
     at: datetime  # the instant its data are of
     good: bool
     pinned: bool = False
+    schedule: str | None = None  # whose it is
 
 
 @dataclass(slots=True)
@@ -58,18 +59,29 @@ _PERIODS: Sequence[tuple[str, str, Callable[[datetime], tuple[int, ...]]]] = (
 
 
 def decide(
-    policy: Policy, candidates: Iterable[Candidate], now: datetime, zone: ZoneInfo
+    policy: Policy,
+    candidates: Iterable[Candidate],
+    now: datetime,
+    zone: ZoneInfo,
+    keeps: Mapping[str, int] | None = None,
 ) -> list[Verdict]:
     """A verdict for each, newest first. Each type is looked at by itself.
 
-    Whatever the policy: the newest good one of a type is kept, and so is all of an empty policy,
-    what is pinned, and what carries a time that has not come yet.
+    Of what a schedule made, as many stay as `keeps` says; the policy is for all others. Whatever
+    they say: the newest good one of a type is kept, and so is all of an empty policy, what is
+    pinned, and what carries a time that has not come yet.
     """
-    ordered = sorted(candidates, key=lambda one: (one.type, one.at, one.id), reverse=True)
+    ordered = sorted(candidates, key=lambda one: (*_group(one), one.at, one.id), reverse=True)
     verdicts: list[Verdict] = []
-    for _type, group in groupby(ordered, key=lambda one: one.type):
-        verdicts += _decide_alike(policy, [Verdict(one) for one in group], now, zone)
+    for (_type, schedule), group in groupby(ordered, key=_group):
+        keep = (keeps or {}).get(schedule)
+        rules = policy if keep is None else Policy(count=keep)
+        verdicts += _decide_alike(rules, [Verdict(one) for one in group], now, zone)
     return sorted(verdicts, key=lambda v: (v.candidate.at, v.candidate.id), reverse=True)
+
+
+def _group(one: Candidate) -> tuple[str, str]:
+    return (one.type, one.schedule or "")
 
 
 def _decide_alike(

@@ -8,7 +8,7 @@ import binascii
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -122,16 +122,26 @@ def _in_postgresql(column: Any) -> str:
 
 
 def load(connection: sa.Connection, table: Table, pieces: Iterable[bytes]) -> int:
-    """Write lines into an empty table, and say how many. DamagedError names what does not fit."""
+    """Write lines into an empty table, and say how many.
+
+    DamagedError names what does not fit, RequestError why the database takes nothing.
+    """
     rows = decoded(table, pieces)
     connection.exec_driver_sql("SELECT 1")  # so that SQLAlchemy knows of a transaction to commit
+    driver: Any = connection.dialect.dbapi
     try:
         if connection.dialect.name == "sqlite":
             return _load_into_sqlite(connection, table, rows)
         return _load_into_postgresql(connection, table, rows)
-    except _errors_of(connection) as error:
+    except (driver.IntegrityError, driver.DataError) as error:
         raise DamagedError(
             N_("The rows of table %(table)s cannot be loaded (%(reason)s)."),
+            table=table.name,
+            reason=str(error).partition("\n")[0][:200],
+        ) from error
+    except driver.Error as error:  # a full disk, a server that went away: not the archive's fault
+        raise RequestError(
+            N_("The database does not take the rows of table %(table)s (%(reason)s)."),
             table=table.name,
             reason=str(error).partition("\n")[0][:200],
         ) from error
@@ -165,7 +175,7 @@ def split(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 _JSON_TYPES: dict[Kind, Any] = {
-    Kind.INTEGER: int | None,
+    Kind.INTEGER: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None,
     Kind.BOOLEAN: bool | None,
     Kind.FLOAT: str | None,
     Kind.TEXT: str | None,
@@ -252,8 +262,3 @@ _TO_POSTGRESQL: dict[Kind, Converter] = {
     Kind.TIME: lambda text: f"{_time(text)}+00",
     Kind.BYTES: _bytes,
 }
-
-
-def _errors_of(connection: sa.Connection) -> type[Exception]:
-    """What this engine's driver raises."""
-    return cast(type[Exception], cast(Any, connection.dialect.dbapi).Error)

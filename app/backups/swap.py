@@ -34,7 +34,13 @@ def swap(live: Place, new: Place, keep: str | Path, mark: int) -> float:
     if live.on_sqlite:
         if _is_broken(live.file):
             _set_aside(live.file, Path(keep))
-        return _swap_file(live.file, new.file, Path(keep), mark)
+        try:
+            return _swap_file(live.file, new.file, Path(keep), mark)
+        except sqlite3.Error as error:
+            raise RequestError(
+                N_("The database could not be exchanged (%(reason)s); it is as it was."),
+                reason=error,
+            ) from error
     return _swap_tables(live, new, str(keep))
 
 

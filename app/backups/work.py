@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.backups import catalogue
@@ -19,23 +20,27 @@ from app.backups.manifest import Made, Type
 from app.backups.members import MissingIdentityError
 from app.backups.models import Backup, State
 from app.backups.places import Place
+from app.backups.progress import Board
 from app.backups.prune import prune
-from app.backups.restore import Terms, restore
+from app.backups.request import PATIENT, prune_request
+from app.backups.restore import Terms, restore, undo
 from app.backups.retention import Policy
 from app.backups.write import Order, create
 from app.core.clock import now
 from app.core.db import persist, reading
 from app.core.text import N_, RequestError, Sentence
 from app.jobs import ledger
-from app.jobs.models import ItemOutcome, Job
+from app.jobs.models import ItemOutcome, Job, Trigger
 from app.jobs.moves import Claim, Report
 from app.jobs.runner import Handler
+from app.jobs.submit import submit
 from app.jobs.worker import Worker
 
 if TYPE_CHECKING:
     from config import Config
 
 DEADLINE_S = 3600
+LOCKED_AGAIN_S = 20.0  # how soon a patient job looks again whether the others have ended
 
 # Why an item failed, for programs.
 LOCKED = "BACKUP_LOCKED"
@@ -100,6 +105,7 @@ def handlers(bench: Bench) -> dict[str, Handler]:
         "verify_backup": verify_backup,
         "drill_backup": drill_backup,
         "restore_backup": restore_backup,
+        "undo_restore": undo_restore,
         "prune_backups": prune_backups,
     }
     return {kind: Handler(_guarded(bench, work), DEADLINE_S) for kind, work in kinds.items()}
@@ -109,26 +115,50 @@ def _guarded(bench: Bench, work: Work) -> Callable[[Claim, Worker], None]:
     """The work, stopped when it should stop; what cannot be done ends the item."""
 
     def handle(claim: Claim, worker: Worker) -> None:
+        board = Board(bench.depot.folder, claim)
+
         def tell(step: str, done: int, of: int) -> None:
             if worker.stopping.is_set():
                 raise _StoppingError
             worker.check(claim)
             bench.tell(step, done, of)
+            board.tell(step, done, of)
 
         try:
-            work(replace(bench, tell=tell), claim)
+            with board:
+                work(replace(bench, tell=tell), claim)
         except _StoppingError:
             persist(lambda session: ledger.give_back(session, [(claim.item_id, claim.fence)]))
+        except LockedError as error:
+            _wait_or_fail(claim, Report(LOCKED, error.sentence))
         except RequestError as error:
             report = Report(_code(error), error.sentence)
+            persist(lambda session: ledger.fail(session, claim, report))
+        except (DBAPIError, OSError) as error:
+            report = Report(REFUSED, surroundings(error))
             persist(lambda session: ledger.fail(session, claim, report))
 
     return handle
 
 
+def _wait_or_fail(claim: Claim, report: Report) -> None:
+    if not _params(claim).get(PATIENT):
+        persist(lambda session: ledger.fail(session, claim, report))
+        return
+    again = LOCKED_AGAIN_S
+    persist(lambda s: ledger.wait_again(s, claim, again, report, burns_attempt=False))
+
+
+def surroundings(error: DBAPIError | OSError) -> Sentence:
+    """What is wrong with the disk or the database, in words."""
+    reason = error.orig if isinstance(error, DBAPIError) else error.strerror or error
+    return Sentence(
+        N_("The disk or the database did not go along (%(reason)s)."),
+        {"reason": str(reason).partition("\n")[0][:200]},
+    )
+
+
 def _code(error: RequestError) -> str:
-    if isinstance(error, LockedError):
-        return LOCKED
     return DAMAGED if isinstance(error, DamagedError) else REFUSED
 
 
@@ -156,7 +186,14 @@ def create_backup(bench: Bench, claim: Claim) -> None:
                 raise
     row |= found
     message = _made_message(row, drill=wanted["drill"])
-    _finish(claim, message, lambda session: catalogue.record(session, row))
+    _finish(claim, message, lambda session: _note_made(session, row))
+
+
+def _note_made(session: Session, row: dict[str, Any]) -> None:
+    """What a schedule made and is good makes room: the rules of retention are applied."""
+    catalogue.record(session, row)
+    if row["made"] == Made.SCHEDULED:
+        submit(session, prune_request(patient=True), by="schedule", trigger=Trigger.SCHEDULE)
 
 
 def verify_backup(bench: Bench, claim: Claim) -> None:
@@ -202,6 +239,14 @@ def restore_backup(bench: Bench, claim: Claim) -> None:
         by = session.scalar(select(Job.requested_by).where(Job.id == claim.job_id)) or ""
     with bench.depot.locked(), _noting_faults(bench, backup) as path:
         restore(bench.depot, path, Terms(by, trust=bool(wanted.get("trust"))), bench.tell)
+
+
+def undo_restore(bench: Bench, claim: Claim) -> None:
+    """Put back what the last restore replaced; this item is in what is kept in its turn."""
+    with reading() as session:
+        by = session.scalar(select(Job.requested_by).where(Job.id == claim.job_id)) or ""
+    with bench.depot.locked():
+        undo(bench.depot, by, bench.tell)
 
 
 def prune_backups(bench: Bench, claim: Claim) -> None:

@@ -20,7 +20,7 @@ def init_app(app: Flask, config: "Config") -> None:
 
     from app.cli import (
         audit,
-        backup_restore,
+        backup_schedule,
         details,
         doctor,
         drill,
@@ -28,6 +28,7 @@ def init_app(app: Flask, config: "Config") -> None:
         fixtures,
         jobs,
         renormalise,
+        settings,
         setup,
         sources,
         users,
@@ -39,12 +40,13 @@ def init_app(app: Flask, config: "Config") -> None:
     fixtures.fixtures.add_command(renormalise.renormalise)
     groups = (
         audit.audit,
-        backup_restore.backup,
+        backup_schedule.backup,
         fixtures.fixtures,
         details.details,
         drill.drill,
         errors.errors,
         jobs.jobs,
+        settings.settings,
         sources.sources,
         users.users,
     )

@@ -23,8 +23,8 @@ from app.backups.keys import identities
 from app.backups.layout import DamagedError
 from app.backups.manifest import Type
 from app.backups.models import Backup, State
-from app.backups.present import backup_as_dict
-from app.backups.work import DAMAGED, LOCKED, Bench, bench_of, handlers
+from app.backups.present import WORDS, backup_as_dict, step_told
+from app.backups.work import DAMAGED, LOCKED, Bench, bench_of, handlers, surroundings
 from app.cli import watch as watching
 from app.cli.base import (
     Command,
@@ -80,6 +80,8 @@ class _Command(Command):
             if isinstance(cause, LockedError):
                 raise Occupied(cause.sentence) from cause
             raise
+        except OSError as error:
+            raise Refused(surroundings(error)) from error
 
 
 class _Group(Group):
@@ -202,15 +204,24 @@ def _in_catalogue(depot: Depot, path: Path) -> Backup | None:
 def do(request: JobRequest, bench: Bench) -> None:
     """Submit a job of one item and work on it here; another worker may be faster."""
     submitted = persist(lambda session: submit_job(session, request, by=by(), trigger=Trigger.CLI))
+    work_through(submitted.job_id, bench)
+
+
+def work_through(job_id: int, bench: Bench) -> JobItem:
+    """Work on a job of one item until it has ended: the item. Refused when it was not done."""
     with _hands() as worker:
-        work_on(worker, submitted.job_id, handlers(bench))
+        work_on(worker, job_id, handlers(bench))
     with reading() as session:
-        report = job_report(session, submitted.job_id)
+        report = job_report(session, job_id)
+        (item,) = list_items(session, job_id)
+    if item.state == ItemState.WAITING and item.code == LOCKED:
+        _refuse_failure(item)  # it is patient, whoever typed the command is not
     if report.is_open:
-        watching.watch(submitted.job_id)
+        watching.watch(job_id)
     with reading() as session:
-        (item,) = list_items(session, submitted.job_id)
+        (item,) = list_items(session, job_id)
     _refuse_failure(item)
+    return item
 
 
 @contextlib.contextmanager
@@ -265,15 +276,6 @@ def _show_list(rows: Any) -> None:
             for row in rows
         ],
     )
-
-
-WORDS = {
-    State.WRITTEN: N_("not checked"),
-    State.CORRUPT: N_("damaged"),
-    State.MISSING: N_("file missing"),
-    State.VERIFIED: N_("verified"),
-    State.DRILLED: N_("restored on trial"),
-}
 
 
 def _drill_told(row: Backup) -> str:
@@ -333,21 +335,6 @@ def _tell_backup(row: Backup) -> None:
 # --- progress -------------------------------------------------------------------------------------
 
 
-STEPS = {
-    "snapshot": N_("taking a snapshot"),
-    "table": N_("writing %(what)s"),
-    "settings": N_("writing the settings"),
-    "manifest": N_("signing"),
-    "rename": N_("finishing"),
-    "hashes": N_("checking the hashes"),
-    "contents": N_("checking the contents"),
-    "load": N_("loading %(what)s"),
-    "compare": N_("comparing %(what)s"),
-    "migrate": N_("migrating"),
-    "swap": N_("exchanging"),
-}
-
-
 class _Line:
     """One line on stderr, rewritten while something happens; nothing where there is no terminal."""
 
@@ -360,8 +347,7 @@ class _Line:
         if not self._on or time.monotonic() - self._shown_at < 0.1:
             return
         self._shown_at = time.monotonic()
-        name, _, what = step.partition(" ")
-        told = Sentence(STEPS.get(name, name), {"what": what}).to(language())
+        told = step_told(step).to(language())
         share = f" {100 * done // of} %" if of else f" {done / MEBIBYTE:.0f} MB" if done else ""
         self._width = shutil.get_terminal_size().columns - 1
         self._write((told + share)[: self._width])

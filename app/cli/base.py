@@ -195,10 +195,10 @@ class Command(_Talking):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; what cannot be done becomes a sentence and an exit code."""
-        trail.act_as(Actor(by(), Via.CLI))
         _follow_settings(ctx)
         try:
-            return super().invoke(ctx)
+            with trail.acting(Actor(by(), Via.CLI)):
+                return super().invoke(ctx)
         except RequestError as error:
             raise Refused(error.sentence) from error
         except (OperationalError, InterfaceError, ProgrammingError) as error:

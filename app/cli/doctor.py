@@ -17,16 +17,17 @@ from app.sources.registry import source_table
     "doctor",
     cls=Command,
     help=N_(
-        "Check database, queue, worker, disk, sources and the books; exit 1 if anything is wrong."
+        "Check database, queue, worker, disk, sources, the books and backups; exit 1 if anything "
+        "is wrong."
     ),
 )
 @click.pass_context
 @with_appcontext
 def doctor(ctx: click.Context) -> None:
     """Asks no source anything."""
-    found = checks(
-        source_table(settings()), settings().data_dir, functools.partial(queue.check, tasks.huey)
-    )
+    config = settings()
+    ask_queue = functools.partial(queue.check, tasks.huey)
+    found = checks(source_table(config), config.data_dir, ask_queue, config.time_zone)
     fine = all(check.ok for check in found)
     value = {"ok": fine, "checks": [_as_dict(check) for check in found]}
     answer(value, lambda: _show(found))

@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+import tasks
 from app.cli.base import (
     Group,
     answer,
@@ -127,6 +128,27 @@ def _row(line: _Line) -> tuple[object, ...]:
         return name, usable, "-", "-", limit, address
     until = local_time(line.pause.paused_until) or word(N_("somebody resumes it"))
     return name, usable, until, line.pause.code, limit, address
+
+
+@sources.command("test", help=N_("Ask a source once; nothing of the answer is kept."))
+@argument("name", metavar="NAME")
+def test(name: str) -> None:
+    """Exit code 1 when it did not answer well."""
+    with typed():
+        adapter(name)
+    probed = tasks.probe(name)
+    answer(
+        {
+            "name": name,
+            "ok": probed.ok,
+            "code": probed.code,
+            "message": probed.message.to(language()),
+            "elapsed_ms": probed.elapsed_ms,
+        },
+        lambda: tell(probed.message),
+    )
+    if not probed.ok:
+        raise click.exceptions.Exit(1)
 
 
 @sources.command("pause", help=N_("Hand out no more work of a source until it is resumed."))

@@ -1,11 +1,11 @@
-"""The one place that asks what time it is."""
+"""The one place that asks this machine for the time; leases use the database's clock instead."""
 
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 
 def now() -> datetime:
-    """The current time, aware and in UTC."""
+    """The current time, aware, in UTC."""
     return datetime.now(UTC)
 
 

@@ -12,7 +12,6 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from app.core.db import persist, reading
 from app.jobs import ledger
+from app.jobs.askers import Askers
 from app.jobs.moves import Claim
 from app.jobs.runner import end_badly
 from app.jobs.worker import Worker
@@ -95,15 +95,20 @@ class _Pools:
 
     def __init__(self, work: LightWork) -> None:
         self._work = work
-        self._pools: dict[str | None, ThreadPoolExecutor] = {}
+        self._askers: dict[str | None, Askers] = {}
         self._lock = threading.Lock()
 
-    def of(self, source: str | None) -> ThreadPoolExecutor:
+    def of(self, source: str | None) -> Askers:
         with self._lock:
-            if source not in self._pools:
-                threads = self._work.at_once(source)
-                self._pools[source] = ThreadPoolExecutor(threads, f"ask {source}")
-            return self._pools[source]
+            if source not in self._askers:
+                self._askers[source] = Askers(f"ask {source}", self._work.at_once(source))
+            return self._askers[source]
+
+    def wake(self) -> None:
+        with self._lock:
+            everybody = list(self._askers.values())
+        for askers in everybody:
+            askers.wake()
 
 
 @dataclass(slots=True)
@@ -141,6 +146,7 @@ class Stream:
                 more = self._send_out()
             elif not goes_on and not self._out:
                 break
+            self._pools.wake()
             self._gather()
             self._write_when_due()
         self._write()
@@ -161,7 +167,7 @@ class Stream:
             before = self._work.look(session, claims)
         for batch in self._work.batches(claims):
             self._out += len(batch)
-            self._pools.of(batch[0].source).submit(self._ask, batch, before)
+            self._pools.of(batch[0].source).give(functools.partial(self._ask, batch, before))
         return True
 
     def _has_room(self) -> bool:

@@ -56,7 +56,7 @@ def person_request(session: Session, user_id: str, language: str) -> JobRequest:
     return request
 
 
-def test_request(session: Session, user: User, language: str) -> JobRequest:
+def trial_request(session: Session, user: User, language: str) -> JobRequest:
     """A letter to oneself that says that mail works. RequestError without an address."""
     if not user.email:
         raise RequestError(

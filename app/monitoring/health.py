@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.backups.schedule import late, schedules
 from app.core import db as database
 from app.core.db import current_time, db, reading
 from app.core.text import N_, RequestError, Sentence
@@ -39,10 +40,13 @@ class Check:
     message: Sentence
 
 
-def checks(sources: SourceTable, data_dir: Path, ask_queue: Callable[[], int]) -> list[Check]:
+def checks(
+    sources: SourceTable, data_dir: Path, ask_queue: Callable[[], int], zone: str
+) -> list[Check]:
     """Every check, in the order in which to mend things. Never raises.
 
-    `ask_queue` says how many bells wait, or raises whatever the queue's library raises.
+    `ask_queue` says how many bells wait, or raises whatever the queue's library raises; `zone` is
+    the time zone in which schedules are meant.
     """
     looks: Mapping[str, Callable[[], Check]] = {
         "database": check_database,
@@ -52,6 +56,7 @@ def checks(sources: SourceTable, data_dir: Path, ask_queue: Callable[[], int]) -
         "disk": lambda: check_disk(data_dir),
         "sources": lambda: check_sources(sources),
         "books": check_books,
+        "backups": lambda: check_backups(zone),
     }
     return [_look(name, look) for name, look in looks.items()]
 
@@ -146,6 +151,18 @@ def check_books() -> Check:
         return _not_ok("books", message, count=len(wrong))
     message = N_("Every job adds up: %(count)s items submitted, all accounted for.")
     return _ok("books", message, count=submitted)
+
+
+def check_backups(zone: str) -> Check:
+    """Is there one for each schedule that was due?"""
+    with reading() as session:
+        overdue = late(session, zone, current_time(session))
+        scheduled = [one.name for one in schedules(session) if one.enabled]
+    if overdue:
+        return Check("backups", ok=False, message=reduce(_and, overdue))
+    if not scheduled:
+        return _ok("backups", N_("None is scheduled. See: flask --app wsgi backup schedules"))
+    return _ok("backups", N_("None is late: %(names)s."), names=", ".join(scheduled))
 
 
 def _why_not_asked(sources: SourceTable, name: str) -> Sentence | None:

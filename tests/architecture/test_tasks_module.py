@@ -21,6 +21,7 @@ KINDS = (
     "verify_backup",
     "drill_backup",
     "restore_backup",
+    "undo_restore",
     "prune_backups",
 )
 

@@ -1,4 +1,4 @@
-"""The same chaos where a part of the house is missing: it must go wrong, else the tests prove nothing.
+"""The same chaos where a part of the house is missing: it must go wrong, else tests prove nothing.
 
 The reaper's control stands in test_killed_workers.py, that of the state machine beside it.
 """

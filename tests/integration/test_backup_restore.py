@@ -1,5 +1,6 @@
 """Restore, undo, drill and preview, on both engines; the live database is wholly old or new."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -354,6 +355,41 @@ def test_a_drill_notices_an_archive_that_does_not_come_back(
     with depot.locked(), pytest.raises(DamagedError, match="another content"):
         drill(depot, path)
     assert left_over(depot) == []
+
+
+def test_a_full_disk_is_not_the_archives_fault(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(depot.live, "a")
+    path = an_archive(depot)
+
+    def full(connection: sa.Connection, *_: object) -> int:
+        raise connection.dialect.dbapi.OperationalError("database or disk is full")
+
+    for name in ("_load_into_sqlite", "_load_into_postgresql"):
+        monkeypatch.setattr(f"app.backups.rows.{name}", full)
+    with pytest.raises(RequestError, match="disk is full") as refused, depot.locked():
+        drill(depot, path)
+    assert not isinstance(refused.value, DamagedError)
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 1.5, "1", True, [1]])
+def test_a_number_that_is_none_is_the_archives_fault(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    remember(depot.live, "a")
+    path = an_archive(depot)
+    load = restoring.fill.__globals__["rows"].load
+
+    def other(connection: sa.Connection, table: object, pieces: Iterator[bytes]) -> int:
+        told = json.dumps(value).encode()
+        return load(
+            connection, table, (piece.replace(b",0,", b"," + told + b",") for piece in pieces)
+        )
+
+    monkeypatch.setattr("app.backups.rows.load", other)
+    with pytest.raises(DamagedError, match="a row of table source_state"), depot.locked():
+        drill(depot, path)
 
 
 def test_a_preview_says_what_would_be_lost(depot: Depot) -> None:

@@ -31,7 +31,8 @@ def look(app: Flask) -> Callable[..., dict[str, Check]]:
 
     def found(ask_queue: Callable[[], int] = lambda: 0, **changes: object) -> dict[str, Check]:
         config = dataclasses.replace(app.config["FIKSTUR"], **changes)
-        return {c.name: c for c in checks(source_table(config), config.data_dir, ask_queue)}
+        found = checks(source_table(config), config.data_dir, ask_queue, config.time_zone)
+        return {check.name: check for check in found}
 
     return found
 
@@ -90,6 +91,7 @@ def test_a_dead_database_fails_what_needs_it_and_nothing_raises(
         "worker",
         "sources",
         "books",
+        "backups",
     ]
     assert "(connection refused)" in str(found["database"].message)
 

@@ -1,6 +1,7 @@
 """Retention keeps what it says, and whatever the rules the newest good backup of a type stays."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import example, given
@@ -25,6 +26,7 @@ candidates = st.lists(
         moments,
         st.booleans(),
         st.booleans(),
+        st.sampled_from([None, "daily", "weekly"]),
     ),
     max_size=30,
     unique_by=lambda one: one.id,
@@ -32,7 +34,7 @@ candidates = st.lists(
 zones = st.sampled_from([ISTANBUL, ZoneInfo("America/New_York"), ZoneInfo("UTC")])
 
 
-def a_day(days_ago: float, *, good: bool = True, type_: str = "full", **more: bool) -> Candidate:
+def a_day(days_ago: float, *, good: bool = True, type_: str = "full", **more: Any) -> Candidate:
     at = NOW - timedelta(days=days_ago)
     return Candidate(f"{type_} {days_ago}", type_, at, good, **more)
 
@@ -49,8 +51,8 @@ def removed(verdicts: list[Verdict]) -> list[Candidate]:
 def test_the_newest_good_backup_of_each_type_always_stays(
     policy: Policy, those: list[Candidate], now: datetime, zone: ZoneInfo
 ) -> None:
-    """At whatever time the clock claims it is."""
-    gone = {one.id for one in removed(decide(policy, those, now, zone))}
+    """At whatever time the clock claims it is, whoever asked for them."""
+    gone = {one.id for one in removed(decide(policy, those, now, zone, {"daily": 1}))}
     for type_ in ("full", "settings"):
         good = [one for one in those if one.good and one.type == type_]
         if good:
@@ -144,3 +146,13 @@ def test_what_is_pinned_stays_and_counts_all_the_same() -> None:
 
 def test_types_do_not_push_each_other_out() -> None:
     assert kept(Policy(count=1), a_day(9), a_day(1, type_="settings")) == {"full 9", "settings 1"}
+
+
+def test_what_a_schedule_made_stays_by_its_own_number() -> None:
+    daily = [a_day(days, schedule="daily") for days in range(1, 6)]
+    others = [a_day(days + 0.5) for days in range(1, 6)]
+    verdicts = decide(Policy(1), [*daily, *others], NOW, ISTANBUL, {"daily": 3})
+    stay = {v.candidate.id for v in verdicts if v.keep}
+    assert stay == {one.id for one in (*daily[:3], others[0])}
+    one_more = decide(Policy(), [*daily, *others], NOW, ISTANBUL, {"daily": 3})
+    assert removed(one_more) == daily[3:]

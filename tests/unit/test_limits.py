@@ -7,7 +7,17 @@ from pyrate_limiter.utils import validate_rate_list
 
 from app.core.slots import SlotsAwayError
 from app.sources.limiter import Limiter
-from app.sources.limits import DEFAULT_RATES, Grant, Rate, binding, rates_of, slowed
+from app.sources.limits import (
+    AT_ONCE,
+    AT_ONCE_LIMITED,
+    DEFAULT_RATES,
+    Grant,
+    Rate,
+    at_once,
+    binding,
+    rates_of,
+    slowed,
+)
 from app.sources.pace import SLOWEST
 from app.sources.registry import ADAPTERS
 from config import KNOWN_SOURCES, Config, ConfigError
@@ -139,3 +149,7 @@ def test_alone_it_gives_one_and_then_keeps_the_even_pace_of_the_slowest_rate() -
     assert limiter.grant("b", 5) == Grant(1, 1.0), "never more than one a second"
     assert limiter.grant("free", 500) == Grant(500)
     assert limiter.grant("unheard_of", 7) == Grant(7)
+
+
+def test_a_server_with_a_limit_is_asked_by_few_at_once() -> None:
+    assert at_once([Rate(1, 1)]) == AT_ONCE_LIMITED < at_once(()) == AT_ONCE
