@@ -7,14 +7,15 @@ On a wide screen (Turkish and light, English and dark) and on a phone (the other
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
 HOME = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HOME), str(HOME / "tests"), str(HOME / "tests" / "browser")]
 
-from house import CHROMIUM, FLAGS, House, furnished, places, sign_in  # noqa: E402
+from house import CHROMIUM, FLAGS, House, furnished, is_open, places, sign_in  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 SIZES = {"desktop": (1120, 700), "phone": (390, 844)}
@@ -37,21 +38,29 @@ def main(arguments: list[str]) -> int:
 
 
 def pictures(house: House, folder: Path) -> Iterator[Path]:
-    """Take them, one after the other."""
+    """Take them: first the pages for those who have not signed in, then the others."""
     wanted = places(house)
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for size, (width, height) in SIZES.items():
             page = browser.new_page(viewport={"width": width, "height": height})
+            yield from _series(page, house, size, folder, filter(is_open, wanted))
             sign_in(page, house)
-            for language, theme in LOOKS[size]:
-                page.goto(house.address + "/admin/")
-                page.evaluate(f"window.chooseTheme('{theme}')")
-                page.click(f"button[name=language][value={language}]")
-                for place in wanted:
-                    name = f"{_name(place, house.fills)}-{language}-{theme}-{size}.png"
-                    yield _picture(page, house.address + place, folder / name)
+            yield from _series(page, house, size, folder, filterfalse(is_open, wanted))
         browser.close()
+
+
+def _series(
+    page: Any, house: House, size: str, folder: Path, wanted: Iterable[str]
+) -> Iterator[Path]:
+    places_of_it = list(wanted)
+    for language, theme in LOOKS[size]:
+        page.goto(house.address)
+        page.evaluate(f"window.chooseTheme('{theme}')")
+        page.click(f"button[name=language][value={language}]")
+        for place in places_of_it:
+            name = f"{_name(place, house.fills)}-{language}-{theme}-{size}.png"
+            yield _picture(page, house.address + place, folder / name)
 
 
 def _picture(page: Any, address: str, target: Path) -> Path:

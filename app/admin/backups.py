@@ -202,7 +202,9 @@ class BackupsView(PanelView):
         path = (depot.folder / backup.file).resolve()
         if not path.is_file() or path.parent != depot.folder.resolve():
             refuse(404, Sentence(N_("The file %(file)s is missing."), {"file": backup.file}))
-        return send_file(path, "application/zip", as_attachment=True, conditional=False)
+        answer = send_file(path, "application/zip", as_attachment=True, conditional=False)
+        answer.headers["Cache-Control"] = "no-store"  # Flask's own allows keeping it
+        return answer
 
     # --- one of them ---
 
@@ -351,7 +353,7 @@ def _number(text: str, name: str) -> int:
 def _shared() -> dict[str, Any]:
     return {
         "sign": _sign,
-        "megabytes": _megabytes,
+        "in_bytes": _in_bytes,
         "types": TYPES,
         "made": MADE,
         "schedules": SCHEDULES,
@@ -367,8 +369,12 @@ def _sign(backup: Backup) -> Markup:
     return look.mark(colour, gettext(WORDS[State(backup.state)]), sign)
 
 
-def _megabytes(size: int) -> str:
-    return gettext("%(size)s MB", size=look.number(round(size / MEBIBYTE, 1)))
+def _in_bytes(size: int) -> str:
+    """In the unit that needs the fewest digits."""
+    for unit, name in ((1024 * MEBIBYTE, "GB"), (MEBIBYTE, "MB")):
+        if size >= unit:
+            return f"{look.number(round(size / unit, 1))} {name}"
+    return f"{look.number(-(-size // 1024))} kB"
 
 
 def _running(bench: Bench) -> dict[str, Any]:

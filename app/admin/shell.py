@@ -161,4 +161,5 @@ def _sources() -> health.Check:
 
 def environment() -> str:
     """Where this runs: one must not take the one for the other."""
-    return gettext(ENVIRONMENTS[current_app.config["FIKSTUR"].environment])
+    where = current_app.config["FIKSTUR"].environment
+    return gettext(ENVIRONMENTS[where])

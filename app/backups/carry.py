@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 _CATALOGUE = table_of(Backup)
 _AUDIT = table_of(AuditEntry)
 _SCHEDULES = table_of(BackupSchedule)
+STAYS = frozenset({_AUDIT.name, _SCHEDULES.name})  # nothing of these is lost by a restore
 
 
 def carry_over(live: Place, place: Place) -> None:

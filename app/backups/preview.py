@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from app.backups import rows
 from app.backups.archive import Archive, as_table, opened
+from app.backups.carry import STAYS
 from app.backups.depot import Depot, Tell, tell_nobody
 from app.backups.drill import refuse_undrillable
 from app.backups.keys import fingerprint, identities
@@ -44,7 +45,8 @@ class Preview:
 def preview(depot: Depot, path: Path, tell: Tell = tell_nobody) -> Preview:
     """Compare an archive with the live database, row by row where both have the same tables.
 
-    Reads only. RequestError when the archive could not be restored at all.
+    What no restore takes back is left out. Reads only. RequestError when the archive could not be
+    restored at all.
     """
     with opened(path, identities(depot.identity_file)) as archive:
         refuse_undrillable(archive)
@@ -54,8 +56,9 @@ def preview(depot: Depot, path: Path, tell: Tell = tell_nobody) -> Preview:
             there = set(sa.inspect(connection).get_table_names())
             compare = _row_by_row if revision == content.revision else _by_count
             changes = []
-            for number, told in enumerate(content.tables):
-                tell(f"compare {told.name}", number, len(content.tables))
+            tables = [told for told in content.tables if told.name not in STAYS]
+            for number, told in enumerate(tables):
+                tell(f"compare {told.name}", number, len(tables))
                 changes.append(
                     compare(connection, archive, told)
                     if told.name in there

@@ -31,7 +31,6 @@ def receive(depot: Depot, save: Callable[[Path], object]) -> Backup:
     """
     with _incoming(depot) as partial:
         save(partial)
-        depot.refuse_without_room(0)
         with opened(partial, identities(depot.identity_file)) as archive:
             name = _name_for(depot, archive)
             verify(archive)

@@ -50,7 +50,7 @@ def list_() -> None:
 def _show_schedules(rows: list[BackupSchedule]) -> None:
     with reading() as session:
         at = current_time(session)
-    headers = (N_("Name"), N_("Switched on"), N_("Kind"), N_("Kept"), N_("Next"))
+    headers = (N_("Name"), N_("On"), N_("Kind"), N_("Kept"), N_("Next"))
     lines = []
     for one in rows:
         due = planning.next_run(one, settings().time_zone, at)

@@ -141,6 +141,11 @@ def places(house: House) -> list[str]:
     return sorted({_filled(rule, house.fills) for rule in rules} - {"/"})
 
 
+def is_open(place: str) -> bool:
+    """Whether the page is for those who have not signed in."""
+    return place.startswith(("/sign-in", "/forgot", "/reset/"))
+
+
 def _filled(rule: str, fills: dict[str, str]) -> str:
     gap = re.compile(r"<(?:([^:<>]+):)?(\w+)>")
     text = gap.sub(lambda found: fills.get(found[2], "1" if found[1] else "anything"), rule)

@@ -1,7 +1,8 @@
 """The page Backups, and the status at its two addresses."""
 
-import io
+import dataclasses
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from commands import SQLITE_ONLY, run_json
 from depots import a_depot, a_place, an_archive
 from flask import Flask
-from panel import PASSWORD, Visitor, signed_in, visitor
+from panel import PASSWORD, Visitor, sign_in, signed_in, visitor
 from sqlalchemy import select
 
 from app.accounts.models import Role
@@ -17,7 +18,9 @@ from app.audit.models import AuditEntry
 from app.backups import catalogue, tickets
 from app.backups.models import BackupSchedule, State
 from app.backups.work import bench_of, handlers
+from app.core.clock import now
 from app.core.db import db, reading, transaction
+from app.core.text import RequestError
 from app.jobs.models import Job
 from app.jobs.runner import work_on
 from app.jobs.worker import Worker
@@ -82,6 +85,7 @@ def test_the_page_says_how_things_are(boss: Visitor, app: Flask) -> None:
     assert "Yedekler" in signed_in(app, Role.VIEWER, language="tr").text(HOME)
 
 
+@on_sqlite
 def test_the_details_show_tables_with_rows_and_hashes(boss: Visitor, app: Flask) -> None:
     backup = made(app, "--no-drill")
     page = boss.text(HOME + backup["id"])
@@ -207,8 +211,6 @@ def test_a_restore_is_previewed_confirmed_done_and_undone(boss: Visitor, app: Fl
     with transaction() as session:
         session.execute(db.text("DELETE FROM throttle"))
     again = visitor(app)
-    from panel import sign_in
-
     sign_in(again, Role.ADMINISTRATOR.value)
     again.press("/language", language="en")
     page = again.text(HOME)
@@ -273,10 +275,10 @@ def test_a_download_needs_the_password_and_works_once(boss: Visitor, app: Flask)
     assert backup["id"] not in ticket
     other = signed_in(app, Role.OPERATOR)
     assert other.get(ticket).status_code == 403
-    got = boss.get(ticket)
-    assert got.data == (folder(app) / backup["file"]).read_bytes()
-    assert backup["file"] in got.headers["Content-Disposition"]
-    assert got.headers["Cache-Control"] == "no-store"
+    with boss.get(ticket) as got:
+        assert got.data == (folder(app) / backup["file"]).read_bytes()
+        assert backup["file"] in got.headers["Content-Disposition"]
+        assert got.headers["Cache-Control"] == "no-store"
     assert boss.get(ticket).status_code == 404
     assert actions().count("backup.download") == 1
 
@@ -287,8 +289,6 @@ def test_a_ticket_is_for_one_user_and_one_minute(
 ) -> None:
     made(app, "--no-drill")
     depot, backup = bench_of(app.config["FIKSTUR"]).depot, catalogue.find("latest")
-    from app.core.text import RequestError
-
     for user_id, later_s in (("other", 0), ("me", tickets.VALID_S + 1)):
         token = tickets.issue(depot, backup, "me")
         clock = tickets.time.time
@@ -300,8 +300,17 @@ def test_a_ticket_is_for_one_user_and_one_minute(
 
 
 def send(client: Visitor, data: bytes, name: str = "../../evil.zip") -> Any:
-    form = {"csrf_token": client.token(HOME), "archive": (io.BytesIO(data), name)}
-    return client.post(HOME + "upload", data=form, follow_redirects=True)
+    """As a browser does; written out, because the test client leaves its temporary file open."""
+    parts = (
+        b'--x\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n',
+        client.token(HOME).encode(),
+        b'\r\n--x\r\nContent-Disposition: form-data; name="archive"; ',
+        f'filename="{name}"\r\n\r\n'.encode(),
+        data,
+        b"\r\n--x--\r\n",
+    )
+    form = {"data": b"".join(parts), "content_type": "multipart/form-data; boundary=x"}
+    return client.post(HOME + "upload", **form, follow_redirects=True)
 
 
 @on_sqlite
@@ -327,8 +336,6 @@ def test_an_archive_is_taken_in_when_all_of_it_is_right(
 
 @on_sqlite
 def test_a_file_larger_than_allowed_is_refused(boss: Visitor, app: Flask) -> None:
-    import dataclasses
-
     config = app.config["FIKSTUR"]
     backup = dataclasses.replace(config.backup, upload_mb=1)
     app.config["FIKSTUR"] = dataclasses.replace(config, backup=backup)
@@ -340,6 +347,7 @@ def test_a_file_larger_than_allowed_is_refused(boss: Visitor, app: Flask) -> Non
 # --- status ---------------------------------------------------------------------------------------
 
 
+@on_sqlite
 def test_the_status_has_two_addresses_and_a_command(boss: Visitor, app: Flask) -> None:
     nobody = visitor(app)
     assert nobody.get("/settings/api/backup-status/").status_code in {302, 401}
@@ -371,3 +379,14 @@ def test_the_status_has_two_addresses_and_a_command(boss: Visitor, app: Flask) -
         assert told["running"] == []
     assert run_json(app, "backup", "status")["status"] == "ok"
     assert [one["state"] for one in boss.get("/api/backups").get_json()["backups"]] == ["drilled"]
+
+
+@on_sqlite
+def test_a_late_backup_stands_on_the_dashboard(boss: Visitor) -> None:
+    assert "has not been made" not in boss.text("/admin/")
+    with transaction() as session:
+        values = {"type": "full", "hour": 2, "weekday": 0, "day": 1, "keep": 7, "enabled": True}
+        since = now() - timedelta(days=3)
+        session.add(BackupSchedule(name="daily", since=since, **values))
+    assert "has not been made" in boss.text("/admin/")
+    assert boss.get("/api/backups/status").get_json()["overdue"] is True

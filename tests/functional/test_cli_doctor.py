@@ -8,7 +8,7 @@ from app.core.db import transaction
 from app.jobs.worker import Worker
 
 pytestmark = pytest.mark.parametrize(*SQLITE_ONLY)
-NAMES = ["database", "migrations", "queue", "worker", "disk", "sources", "books"]
+NAMES = ["database", "migrations", "queue", "worker", "disk", "sources", "books", "backups"]
 
 
 def test_a_house_in_order_ends_with_0(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+import tasks
 from app.audit.models import AuditEntry
 from app.backups import schedule as planning
 from app.backups.models import Backup, BackupSchedule, State
@@ -20,6 +22,7 @@ from app.core.db import persist, reading, transaction
 from app.core.text import RequestError
 from app.jobs.models import Job, JobItem
 from app.jobs.runner import work_on
+from app.jobs.steward import run_due
 from app.jobs.worker import Worker
 from app.monitoring.health import check_backups
 
@@ -141,6 +144,7 @@ def test_many_workers_at_once_make_one_job_of_a_due_time(app: Flask) -> None:
     assert fire_due(ISTANBUL) == []
 
 
+@on_sqlite
 def test_control_without_looking_at_the_row_a_due_time_is_taken_twice(app: Flask) -> None:
     """What the condition of the update is for."""
     kept()
@@ -176,6 +180,7 @@ def test_they_come_switched_off_and_are_changed_one_by_one(app: Flask) -> None:
     assert fire_due(ISTANBUL) == []
 
 
+@on_sqlite
 def test_another_number_of_kept_ones_forgets_no_missed_due_time(app: Flask) -> None:
     kept()
     change("daily", keep=3)
@@ -307,3 +312,20 @@ def test_a_restore_takes_no_schedule_back(app: Flask) -> None:
         assert [(one.name, one.hour) for one in session.scalars(select(BackupSchedule))] == [
             ("daily", 9)
         ]
+
+
+@on_sqlite
+def test_the_periodic_pass_fires_them_in_the_apps_own_time_zone(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept()
+    monkeypatch.setattr(tasks, "this_process", lambda: SimpleNamespace(app=app))
+    (duty,) = [duty for duty in tasks._firing() if duty.do is tasks.fire_backups]
+    run_due([duty], at=0.0)
+    duty.next_at = 0.0
+    run_due([duty], at=0.0)
+    (job,) = jobs()
+    assert (job.kind, job.trigger) == ("create_backup", "schedule")
+    with reading() as session:
+        (entry,) = session.scalars(select(AuditEntry))
+    assert (entry.action, entry.via) == ("job.submit", "schedule")
