@@ -111,12 +111,18 @@ def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) ->
 
 
 def empty(url: str) -> None:
+    """Only the tables that were touched: emptying all of them takes ten times as long."""
     from app.core.db import Base
 
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    names = [table.name for table in Base.metadata.sorted_tables]
+    filled = " UNION ALL ".join(f"SELECT '{n}' WHERE EXISTS (SELECT 1 FROM {n})" for n in names)
+    counted = "SELECT sequencename FROM pg_sequences WHERE last_value IS NOT NULL"
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        connection.execute(sa.text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        touched = set(connection.scalars(sa.text(filled)))
+        touched |= {name.removesuffix("_id_seq") for name in connection.scalars(sa.text(counted))}
+        if tables := ", ".join(sorted(touched & set(names))):
+            connection.execute(sa.text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
     engine.dispose()
 
 
