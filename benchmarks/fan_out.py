@@ -17,7 +17,18 @@ import sqlalchemy as sa
 from app.sources.base import Request
 from app.sources.http import Client
 from app.sources.limits import AT_ONCE
-from benchmarks.scene import FIRST_ID, POSTGRES, REDIS, ROOT, Cost, empty, house, server, stacks
+from benchmarks.scene import (
+    FIRST_ID,
+    POSTGRES,
+    REDIS,
+    ROOT,
+    Cost,
+    cpu_of_group,
+    empty,
+    house,
+    server,
+    stacks,
+)
 
 CELERY = {
     "Celery, 2 processes": ("--pool", "prefork", "--concurrency", "2"),
@@ -101,7 +112,6 @@ def replaced(ids: int, url: str, variant: str) -> Cost:
 
 def _measured(ids: int, group: int) -> Cost:
     from benchmarks.replaced import Row, engine
-    from benchmarks.scene import cpu_of_group
 
     seen = sa.select(sa.func.count(), sa.func.min(Row.began_at), sa.func.max(Row.stored_at))
     cpu_at_first: float | None = None

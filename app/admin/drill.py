@@ -16,11 +16,11 @@ from app.core.db import reading
 from app.core.text import N_, RequestError, Sentence
 from app.drill import present
 from app.drill.models import DrillReceipt
-from app.drill.plan import FEWEST_ITEMS, Plan, most_kills
+from app.drill.plan import FEWEST_ITEMS, PROPOSED_ITEMS, PROPOSED_KILLS, Plan, most_kills
 from app.drill.receipt import from_kept, headline, judge
 from app.drill.work import IN_PRODUCTION, drill_request, receipts, refuse_in_production
 
-PROPOSED = {"items": "500", "kills": "3"}
+PROPOSED = {"items": str(PROPOSED_ITEMS), "kills": str(PROPOSED_KILLS)}
 MOST_ITEMS = 5000  # of a drill that is started by a button; about two minutes
 
 

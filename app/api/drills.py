@@ -7,13 +7,12 @@ import tasks
 from app.accounts.permissions import Permission
 from app.api.base import blueprint, body, language, me, needs, whole_of
 from app.core.db import reading
-from app.drill.plan import MOST_ITEMS, Plan
+from app.drill.plan import MOST_ITEMS, PROPOSED_ITEMS, PROPOSED_KILLS, Plan
 from app.drill.receipt import from_kept, headline
 from app.drill.work import drill_request, receipts, refuse_in_production
 from app.jobs.models import Trigger
 
 drills = blueprint("drills")
-PROPOSED_ITEMS, PROPOSED_KILLS = 500, 3
 
 
 @drills.get("/drills")

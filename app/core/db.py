@@ -223,8 +223,12 @@ def insert_into(session: Session, model: type[Base]) -> Any:
     Execute it with a list of dicts: one giant VALUES clause costs ten times as much. It goes to the
     table, not through the mapped class, whose bookkeeping costs as much again.
     """
-    dialect = session.get_bind().dialect.name
-    return (postgresql if dialect == "postgresql" else sqlite).insert(table_of(model))
+    return (postgresql if on_postgresql(session) else sqlite).insert(table_of(model))
+
+
+def on_postgresql(session: Session) -> bool:
+    """Whether what follows may be said in PostgreSQL's own words."""
+    return session.get_bind().dialect.name == "postgresql"
 
 
 def table_of(model: type[Base]) -> Table:
@@ -237,7 +241,7 @@ def one_at_a_time(session: Session, what: str) -> None:
 
     On SQLite there is only one writer anyway.
     """
-    if session.get_bind().dialect.name == "postgresql":
+    if on_postgresql(session):
         session.execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
 
 

@@ -18,7 +18,6 @@ from sqlalchemy import (
     literal,
     select,
 )
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -26,7 +25,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from app.core.db import Base, table_of
+from app.core.db import Base, insert_into, on_postgresql, table_of
 
 Row = Mapping[str, Any]
 
@@ -89,7 +88,7 @@ def _one_of_on_sqlite(element: one_of, compiler: SQLCompiler, **options: Any) ->
 
 def append(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
     """Add rows, all with the same columns. COPY on PostgreSQL: a third of what INSERT costs."""
-    if rows and _on_postgresql(session):
+    if rows and on_postgresql(session):
         _copy(session, table_of(model), table_of(model).name, rows)
     elif rows:
         session.execute(insert(table_of(model)), list(rows))
@@ -100,7 +99,7 @@ def append_numbered(session: Session, model: type[Base], rows: Sequence[Row]) ->
     table = table_of(model)
     if not rows:
         return []
-    if not _on_postgresql(session):
+    if not on_postgresql(session):
         statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
         return list(session.scalars(statement, list(rows)))
     numbers = func.nextval(func.pg_get_serial_sequence(table.name, "id"))
@@ -123,10 +122,10 @@ def merge(
     """
     if not rows:
         return
-    if _on_postgresql(session):
+    if on_postgresql(session):
         _merge_copied(session, table_of(model), rows, key, overwritten)
         return
-    statement = sqlite.insert(table_of(model))
+    statement = insert_into(session, model)
     news = {name: statement.excluded[name] for name in overwritten}
     session.execute(
         statement.on_conflict_do_update(index_elements=list(key), set_=news), list(rows)
@@ -161,10 +160,6 @@ def _merge_copied(
 def _execute(session: Session, words: str) -> None:
     """In words, as SQLAlchemy has none for COPY and what goes with it."""
     session.connection().exec_driver_sql(words)
-
-
-def _on_postgresql(session: Session) -> bool:
-    return session.get_bind().dialect.name == "postgresql"
 
 
 def _copy(session: Session, table: Table, into: str, rows: Sequence[Row]) -> None:

@@ -7,6 +7,7 @@ from typing import Self
 from app.core.text import N_, RequestError
 
 FEWEST_ITEMS, MOST_ITEMS, MOST_KILLS = 20, 20_000, 100
+PROPOSED_ITEMS, PROPOSED_KILLS = 500, 3  # of a drill that a worker runs
 # An item that loses its third worker is quarantined, as it should be: a drill that kills more often
 # than this would show nothing else.
 ITEMS_PER_KILL = 20

@@ -24,12 +24,12 @@ from app.jobs.askers import Askers
 from app.jobs.moves import Claim
 from app.jobs.runner import end_badly
 from app.jobs.worker import Worker
+from app.sources.limits import AT_ONCE
 
 log = logging.getLogger(__name__)
 
 WRITE_AT = 250  # answers per transaction
 WRITE_AFTER_S = 0.5  # or so long after the first of them
-MOST_AT_ONCE = 128  # requests on their way that a stream keeps fed
 SPARE_S = 0.4
 PATIENCE_S = 0.02
 SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
@@ -158,7 +158,7 @@ class Stream:
             self._job_id,
             self._work.kinds(),
             deadline_s=self._work.deadline_s,
-            most=MOST_AT_ONCE + self._spare() - self._out,
+            most=AT_ONCE + self._spare() - self._out,
         )
         if not claims:
             return False
@@ -172,7 +172,7 @@ class Stream:
 
     def _has_room(self) -> bool:
         """Nothing is added to items that a worker died with: a small hand on purpose."""
-        return self._out <= (0 if self._suspects_out else MOST_AT_ONCE + self._spare() / 2)
+        return self._out <= (0 if self._suspects_out else AT_ONCE + self._spare() / 2)
 
     def _spare(self) -> int:
         """How many items to have in hand beyond those on their way: work during a write.
