@@ -33,11 +33,13 @@ KNOWN_SOURCES = (
 LANGUAGES = ("tr", "en")
 MAIL_BACKENDS = ("smtp", "console", "file")
 MAIL_TLS = ("starttls", "tls", "none")
+BACKUP_MAIL = ("all", "failures", "off")
 SCHEDULES = {  # name -> variable, crontab when nothing is set
     "fetch_upcoming": ("FETCH_UPCOMING_CRON", "0 * * * *"),
     "fetch_results": ("FETCH_RESULTS_CRON", "0 6 * * *"),
     "retry_errors": ("RETRY_ERRORS_CRON", "*/5 * * * *"),
     "prune": ("PRUNE_CRON", "30 3 * * *"),
+    "backup_digest": ("BACKUP_DIGEST_CRON", "0 8 * * 1"),
 }
 SHORTEST_SECRET = 32
 FEWEST_CHARACTERS = 10
@@ -85,6 +87,7 @@ class SourceSettings:
 @dataclass(frozen=True, slots=True)
 class BackupSettings:
     folder: Path
+    media: Path  # the files of other people that are backed up with the rows; need not exist
     identity_file: Path | None  # opens encrypted archives on this machine
     undo_days: int  # how long the data that a restore replaced are kept
     keep: int  # of the newest good backups of each type; then one of each day, week, month, year
@@ -93,6 +96,25 @@ class BackupSettings:
     monthly: int
     yearly: int
     upload_mb: int  # of an archive that is sent to the panel
+    mail: str  # what administrators are told: "all" with a weekly digest | "failures" | "off"
+
+
+@dataclass(frozen=True, slots=True)
+class OffsiteSettings:
+    """Where finished backups are copied to: a folder or a bucket; neither: nowhere."""
+
+    folder: Path | None  # on another disk
+    bucket: str | None  # of an S3-compatible store
+    endpoint: str | None  # its address; None: Amazon's of the region
+    region: str
+    prefix: str  # what names in the bucket begin with
+    key_id: str | None
+    secret: str | None = field(repr=False)
+    keep: int  # how many of each type stay there
+
+    @property
+    def on(self) -> bool:
+        return self.folder is not None or self.bucket is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +166,7 @@ class Config:
     public_url: str  # where users reach the panel: what links in mails begin with
     mail: MailSettings
     backup: BackupSettings
+    offsite: OffsiteSettings
     proxy_hops: int  # how many reverse proxies' X-Forwarded headers are believed
     # Every variable as it was given: what stored settings are laid over. Holds secrets.
     given: Mapping[str, str] = field(repr=False, compare=False, default_factory=dict)
@@ -320,6 +343,7 @@ def _read(reader: _Reader) -> Config:
         public_url=_web_address(reader, "PUBLIC_URL") or _own_address(reader),
         mail=_mail(reader, environment),
         backup=_backup(reader, data_dir),
+        offsite=_offsite(reader),
         proxy_hops=reader.number("PROXY_HOPS", 0, 0, 10),
         given={**reader.values, "LANGUAGE": reader.language},
     )
@@ -664,6 +688,7 @@ def _backup(reader: _Reader, data_dir: Path) -> BackupSettings:
     identity = reader.text("BACKUP_IDENTITY_FILE")
     return BackupSettings(
         folder=HOME / Path(reader.text("BACKUP_DIR") or data_dir / "backups").expanduser(),
+        media=HOME / Path(reader.text("MEDIA_DIR") or data_dir / "media").expanduser(),
         identity_file=HOME / Path(identity).expanduser() if identity else None,
         undo_days=reader.number("BACKUP_UNDO_DAYS", 7, 1, 365),
         keep=reader.number("BACKUP_KEEP", 7, 0, 1000),
@@ -672,7 +697,33 @@ def _backup(reader: _Reader, data_dir: Path) -> BackupSettings:
         monthly=reader.number("BACKUP_KEEP_MONTHLY", 12, 0, 1000),
         yearly=reader.number("BACKUP_KEEP_YEARLY", 0, 0, 1000),
         upload_mb=reader.number("BACKUP_UPLOAD_MB", 1024, 1, 1_000_000),
+        mail=reader.choice("BACKUP_MAIL", "all", BACKUP_MAIL),
     )
+
+
+def _offsite(reader: _Reader) -> OffsiteSettings:
+    folder = reader.text("OFFSITE_FOLDER")
+    return OffsiteSettings(
+        folder=HOME / Path(folder).expanduser() if folder else None,
+        bucket=_named(reader, "OFFSITE_BUCKET", r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "backups-1"),
+        endpoint=_web_address(reader, "OFFSITE_ENDPOINT"),
+        region=_named(reader, "OFFSITE_REGION", r"[a-z0-9-]{1,40}", "eu-central-1") or "us-east-1",
+        prefix=_named(reader, "OFFSITE_PREFIX", r"[A-Za-z0-9_.-]{1,60}", "fikstur") or "fikstur",
+        key_id=_one_line(reader, "OFFSITE_KEY_ID"),
+        secret=reader.secret("OFFSITE_SECRET"),
+        keep=reader.number("OFFSITE_KEEP", 30, 1, 1000),
+    )
+
+
+def _named(reader: _Reader, name: str, pattern: str, example: str) -> str | None:
+    value = reader.text(name)
+    if value is None or (re.fullmatch(pattern, value) and ".." not in value):
+        return value
+    reader.wrong(
+        f'{name} is "{value}": write a name such as {example}.',
+        f'{name} değeri "{value}": {example} gibi bir ad yazın.',
+    )
+    return None
 
 
 # --- single values with a rule of their own ---
@@ -776,6 +827,8 @@ def _refuse_what_does_not_fit(reader: _Reader, config: Config) -> None:
             f"FAILOVER içinde {', '.join(missing)} var, SOURCES içinde yok: "
             "oraya ekleyin ya da buradan çıkarın.",
         )
+    _refuse_unfit_offsite(reader, config)
+    _refuse_unfit_media(reader, config)
     if config.production and config.debug:
         reader.wrong(
             "Debug is on in production, where it lets strangers run code: "
@@ -790,6 +843,48 @@ def _refuse_what_does_not_fit(reader: _Reader, config: Config) -> None:
             "time: set it to 1 or set DATABASE_URL to PostgreSQL.",
             f"WORKER_PROCESSES değeri {config.worker_processes}, ama SQLite aynı anda tek yazıcı "
             "alır: 1 yapın ya da DATABASE_URL için PostgreSQL verin.",
+        )
+
+
+def _refuse_unfit_media(reader: _Reader, config: Config) -> None:
+    """A backup of the media folder must not be of backups, keys or a database at work."""
+    media = config.backup.media
+    for name, other in (("BACKUP_DIR", config.backup.folder), ("DATA_DIR", config.data_dir)):
+        if media == other or media in other.parents:
+            reader.wrong(
+                f"MEDIA_DIR is {media}, and {name} ({other}) is in it: name a folder that holds "
+                "nothing else.",
+                f"MEDIA_DIR değeri {media}; {name} ({other}) onun içinde: başka bir şey "
+                "barındırmayan bir klasör verin.",
+            )
+    if config.backup.folder in media.parents:
+        reader.wrong(
+            f"MEDIA_DIR is {media}, inside BACKUP_DIR: name a folder outside of it.",
+            f"MEDIA_DIR değeri {media}, BACKUP_DIR içinde: onun dışında bir klasör verin.",
+        )
+
+
+def _refuse_unfit_offsite(reader: _Reader, config: Config) -> None:
+    there, here = config.offsite, config.backup.folder
+    if there.folder and there.bucket:
+        reader.wrong(
+            "OFFSITE_FOLDER and OFFSITE_BUCKET are both set: backups are copied to one place. "
+            "Remove one of them.",
+            "Hem OFFSITE_FOLDER hem OFFSITE_BUCKET verilmiş: yedekler tek yere kopyalanır. "
+            "Birini kaldırın.",
+        )
+    if there.folder and (there.folder == here or here in there.folder.parents):
+        reader.wrong(
+            f"OFFSITE_FOLDER is {there.folder}, where the backups are anyway (BACKUP_DIR): name a "
+            "folder on another disk.",
+            f"OFFSITE_FOLDER değeri {there.folder}; yedekler zaten orada (BACKUP_DIR): başka bir "
+            "diskte bir klasör verin.",
+        )
+    if there.bucket and not (there.key_id and there.secret):
+        reader.wrong(
+            "OFFSITE_BUCKET needs OFFSITE_KEY_ID and OFFSITE_SECRET: set them first, or together.",
+            "OFFSITE_BUCKET için OFFSITE_KEY_ID ve OFFSITE_SECRET gerekir: önce onları, ya da "
+            "hepsini birlikte verin.",
         )
 
 

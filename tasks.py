@@ -25,11 +25,15 @@ import config as configuration
 from app import create_app
 from app.audit import trail
 from app.audit.trail import Actor, Via
+from app.backups.offsite_work import handlers as offsite_handlers
+from app.backups.offsite_work import submit_due
 from app.backups.schedule import fire_due
+from app.backups.uploads import handlers as upload_handlers
 from app.backups.work import bench_of
 from app.backups.work import handlers as backup_handlers
 from app.core import queue
 from app.core.db import persist
+from app.core.memory import keep_what_is_loaded
 from app.drill.work import drill_item
 from app.fixtures.details import DetailWork
 from app.fixtures.fetch import Desk
@@ -48,6 +52,7 @@ from app.jobs.submit import ItemRequest, JobRequest, Submitted
 from app.jobs.submit import submit as submit_job
 from app.jobs.worker import Worker
 from app.mail.send import send_item
+from app.monitoring import alerts
 from app.schedules.fire import Submit, fire_if_due, last_due
 from app.sources.http import Client
 from app.sources.limiter import build_limiter
@@ -127,6 +132,12 @@ def drill_backup(job_id: int) -> None:
 
 
 @huey.task()
+def preview_backup(job_id: int) -> None:
+    """What a restore of an archive would change."""
+    work("preview_backup", job_id)
+
+
+@huey.task()
 def restore_backup(job_id: int) -> None:
     """An archive in place of the live database."""
     work("restore_backup", job_id)
@@ -142,6 +153,30 @@ def undo_restore(job_id: int) -> None:
 def prune_backups(job_id: int) -> None:
     """Archives that no rule keeps, into the trash."""
     work("prune_backups", job_id)
+
+
+@huey.task()
+def copy_backup(job_id: int) -> None:
+    """An archive to the far side, read back."""
+    work("copy_backup", job_id)
+
+
+@huey.task()
+def fetch_backup(job_id: int) -> None:
+    """An archive back from the far side."""
+    work("fetch_backup", job_id)
+
+
+@huey.task()
+def check_offsite(job_id: int) -> None:
+    """Does the far side work, and what lies there?"""
+    work("check_offsite", job_id)
+
+
+@huey.task()
+def receive_backup(job_id: int) -> None:
+    """An archive that was sent, checked whole and listed."""
+    work("receive_backup", job_id)
 
 
 # --- the periodic ones ----------------------------------------------------------------------------
@@ -214,6 +249,24 @@ def fire_backups() -> None:
     """As `fire`, of the schedules that are rows of a table."""
     with this_process().app.app_context(), trail.acting(Actor("backups", Via.SCHEDULE)):
         fire_due(in_force().time_zone)
+
+
+@periodic("backup_digest")
+def send_backup_digest(session: Session, due: datetime) -> int | None:
+    """How the backups are, to administrators, weekly."""
+    return alerts.digest(session, in_force(), due)
+
+
+def look_after_backups() -> None:
+    """Who is to be told of what is wrong with them, is."""
+    with this_process().app.app_context(), trail.acting(Actor("backups", Via.SCHEDULE)):
+        alerts.look(in_force())
+
+
+def copy_backups() -> None:
+    """What ought to be on the far side and is not; every backup is a job of its own."""
+    with this_process().app.app_context(), trail.acting(Actor("backups", Via.SCHEDULE)):
+        submit_due(in_force())
 
 
 def in_force() -> configuration.Config:
@@ -301,6 +354,8 @@ class Process:
             "send_mail": Handler(self.send_letter),
             "drill_chaos": Handler(functools.partial(drill_item, config), deadline_s=3600),
             **backup_handlers(bench_of(config)),
+            **offsite_handlers(lambda: self.config),
+            **upload_handlers(lambda: self.config),
         }
         work = DetailWork(desk, lambda source: at_once(self.limiter.rates(source)))
         self.streams = Streams(self.worker, work)
@@ -308,11 +363,13 @@ class Process:
         self.live.on_change(self.follow)
         # All this stays: the collector need not look through it again, and less often through the
         # rest. It was a sixth of what an item costs.
-        gc.freeze()
+        keep_what_is_loaded()
         gc.set_threshold(10_000, 10, 10)
 
     def work_on(self, job_id: int) -> bool:
         """Work a slice on the heavy items of a job one by one, then stream its light ones."""
+        if self.streams.is_at(job_id):
+            return False
         heavy = work_on(self.worker, job_id, self.handlers)
         return self.streams.work_on(job_id) or heavy
 
@@ -358,9 +415,12 @@ _making_one = threading.Lock()
 
 def _firing() -> list[Duty]:
     backups = Duty("fire the backups that are due", fire_backups, every_s=15.0)
+    copies = Duty("submit the copies that are due", copy_backups, every_s=15.0)
     return [
         *(Duty(f"fire {name}", functools.partial(fire, name)) for name in PERIODIC),
         backups,
+        copies,
+        Duty("tell of trouble with backups", look_after_backups, every_s=30.0),
     ]
 
 

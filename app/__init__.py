@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from config import Config
 
 
-def create_app(config: "Config", *, edges: bool = True) -> "Flask":
-    """The app; without `edges` (panel, API, commands) it is what a worker needs."""
+def create_app(config: "Config", *, edges: bool = True, panel: bool = True) -> "Flask":
+    """The app; without `edges` (panel, API, commands) it is what works on jobs.
+
+    Without `panel` of the edges only the commands are there.
+    """
     from flask import Flask
 
     from app.core import log
@@ -17,6 +20,7 @@ def create_app(config: "Config", *, edges: bool = True) -> "Flask":
     from app.core.text import read_times_in
 
     log.set_up(config.log_level, config.log_format)
+    log.hide(config)
     read_times_in(config.time_zone)
     app = Flask("app")
     app.config["SECRET_KEY"] = config.secret_key
@@ -25,10 +29,14 @@ def create_app(config: "Config", *, edges: bool = True) -> "Flask":
     follow_settings(app, config)
     if edges:
         # Imported here: the edges import the tasks, which build an app of their own.
-        from app import admin, api, cli
+        from app import cli
 
-        for edge in (admin, api, cli):
-            edge.init_app(app, config)
+        if panel:
+            from app import admin, api
+
+            admin.init_app(app, config)
+            api.init_app(app, config)
+        cli.init_app(app, config)
     return app
 
 
@@ -36,10 +44,12 @@ def follow_settings(app: "Flask", config: "Config") -> None:
     """Let stored settings take the place of the configuration whenever they change."""
     from flask import request
 
+    from app.core import log
     from app.core.text import read_times_in
     from app.settings.live import Live
 
     def apply(changed: "Config") -> None:
+        log.hide(changed)
         app.config["FIKSTUR"] = changed
         read_times_in(changed.time_zone)
 

@@ -1,13 +1,17 @@
 """A small collection with everything that is awkward: Turkish names, markup in names, gaps."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from app.core.clock import now
 from app.core.db import transaction
 from app.core.text import N_, Sentence
 from app.errors.models import FixtureError
 from app.errors.record import Problem, record_error
+from app.fixtures import names
 from app.fixtures.models import FixtureDay, FixtureDayMatch, Match, MatchChange, RawAnswer
 from app.jobs.models import Worker
 from app.sources.models import RequestLog
@@ -32,6 +36,13 @@ def a_match(source_id: str, home: str, away: str, **more: Any) -> Match:
     }
     seen = {"first_seen_at": NOON, "last_seen_at": NOON, "changed_at": NOON}
     return Match(source_id=source_id, home=home, away=away, **fields, **seen)
+
+
+def add_matches(session: Session, matches: Sequence[Match]) -> None:
+    """Write them and their names, by which they are found."""
+    session.add_all(matches)
+    session.flush()
+    names.know(session, [{n: getattr(match, n) for n in names.NAMED} for match in matches])
 
 
 def fill() -> dict[str, int]:
@@ -81,8 +92,8 @@ def fill() -> dict[str, int]:
             a_match("4", "Århus", "Łódź", status="TIME_TBD", **gaps),
         ]
         other = a_match("1", "Real Madrid", "Atlético", source="football_data")
-        session.add_all([full, bare, *matches, other])
-        session.flush()
+        session.add_all([full, bare])
+        add_matches(session, [*matches, other])
         for position, match in enumerate(matches):
             session.add(FixtureDayMatch(day_id=full.id, match_id=match.id, position=position))
         for field, old, new in (("home", None, HOSTILE), ("status", "LIVE", "FINISHED")):

@@ -6,6 +6,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +17,18 @@ import config as configuration
 ROOT = Path(__file__).parent.parent
 SCRATCH = Path(tempfile.mkdtemp(prefix="fikstur-tests-"))
 POSTGRES = os.environ.get("FIKSTUR_TEST_POSTGRES_URL")
-REDIS = os.environ.get("FIKSTUR_TEST_REDIS_URL")
+
+
+def _own(url: str | None) -> str | None:
+    """The Redis database of this process: those side by side have the next ones."""
+    if not url:
+        return None
+    place = urlsplit(url)
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return place._replace(path=f"/{int(place.path.strip('/') or 0) + beside}").geturl()
+
+
+REDIS = _own(os.environ.get("FIKSTUR_TEST_REDIS_URL"))
 
 
 def settings(data_dir: Path, **changes: str) -> configuration.Config:
@@ -36,6 +48,15 @@ def settings(data_dir: Path, **changes: str) -> configuration.Config:
 
 # tasks.py reads the configuration when it is imported: it must not find the developer's.
 configuration.load = lambda: settings(SCRATCH / "tasks")
+
+
+LONGEST = {"chaos": 0, "test_recorded_details.py": 1, "browser": 2}
+
+
+@pytest.hookimpl(trylast=True)  # after the shuffling
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first: at the end, one process would work on them alone."""
+    items.sort(key=lambda item: min(LONGEST.get(part, 3) for part in item.path.parts))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,22 @@ import app.sources.models  # noqa: F401  each of these adds its tables to Base.m
 from app.backups import rows
 from app.backups.archive import opened
 from app.backups.depot import Depot, Tell, tell_nobody
-from app.backups.keys import Keys
+from app.backups.keys import Keys, identities
 from app.backups.manifest import Type
+from app.backups.models import BackupSchedule
 from app.backups.places import Place
 from app.backups.schema import head, migrate, schema_at
 from app.backups.write import Order, create
 from app.core.db import Base
 
 SECRET = "a-key-for-tests-that-opens-nothing-0123456789"
+
+
+def daily_at_two(since: datetime, *, enabled: bool = True) -> BackupSchedule:
+    """A full backup every night, seven of them kept."""
+    return BackupSchedule(
+        name="daily", type="full", hour=2, weekday=0, day=1, keep=7, enabled=enabled, since=since
+    )
 
 
 def a_depot(folder: Path, live: Place, **more: Any) -> Depot:
@@ -58,6 +67,31 @@ def an_archive(
         return create(depot, Order(uuid.uuid4().hex, name, type_), tell)
 
 
+MEDIA = {
+    "logos/a.png": b"\x89PNG" * 999,
+    "logos/deep/ş.png": b"x",
+    "days.xlsx": b"",
+    "b.xlsx": b"x",
+}
+
+
+def put(folder: Path, files: dict[str, bytes]) -> None:
+    """Files in a folder, by their path in it."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """What `put` would put there."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def hashes(place: Place) -> dict[str, str]:
     """The hash of every table."""
     with place.connect(snapshot=True) as connection:
@@ -69,6 +103,14 @@ def told_hashes(path: Path) -> dict[str, str]:
     """What an archive says its tables hash to."""
     with opened(path) as archive:
         return {table.name: table.sha256 for table in archive.content().tables}
+
+
+def rows_of(path: Path, table: str, identity: Path | None = None) -> list[bytes]:
+    """The lines of a table as an archive has them, in pieces."""
+    known = identities(identity if identity and identity.exists() else None)
+    with opened(path, known) as archive:
+        (told,) = [one for one in archive.content().tables if one.name == table]
+        return list(archive.lines(told))
 
 
 def insert(place: Place, table: str, *values: dict[str, Any]) -> None:
@@ -84,6 +126,7 @@ def insert(place: Place, table: str, *values: dict[str, Any]) -> None:
 Rows = dict[str, list[dict[str, Any]]]
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+BARE = st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.text(LETTERS)  # JSON without braces
 
 
 @st.composite
@@ -133,7 +176,7 @@ def _values(column: sa.Column[Any]) -> st.SearchStrategy[Any]:
         (sa.BigInteger, st.integers(1, 2**63 - 2)),
         (sa.Integer, st.integers(-(2**31), 2**31 - 1)),
         (sa.Date, st.dates()),
-        (sa.JSON, st.dictionaries(st.text(LETTERS), st.text(LETTERS) | NUMBERS)),
+        (sa.JSON, st.dictionaries(st.text(LETTERS), st.text(LETTERS) | NUMBERS) | BARE),
         (sa.LargeBinary, st.binary(max_size=200)),
         (sa.String, st.text(LETTERS, max_size=min(most or 40, 40))),
     ):

@@ -1,10 +1,11 @@
 """A mail server for tests: says what it is told to say, and keeps what it was sent."""
 
 import socketserver
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from servers import serving
 
 
 @dataclass
@@ -56,14 +57,7 @@ class _Talk(socketserver.StreamRequestHandler):
 def postman(**settings: object) -> Iterator[Postman]:
     """One on a free port of this machine."""
     man = Postman(**settings)  # type: ignore[arg-type]
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Talk) as server:
-        server.daemon_threads = True
-        server.man = man  # type: ignore[attr-defined]
-        man.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield man
-        finally:
-            server.shutdown()
-            thread.join()
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Talk)
+    server.man = man  # type: ignore[attr-defined]
+    with serving(server) as man.port:
+        yield man

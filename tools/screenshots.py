@@ -1,27 +1,30 @@
 """Pictures of every page, on a house furnished from the sandbox, into docs/screenshots.
 
 On a wide screen (Turkish and light, English and dark) and on a phone (the other way round):
-`matches-tr-light-desktop.png`. Needs Chromium (FIKSTUR_CHROMIUM, else /usr/bin/chromium).
+`matches-tr-light-desktop.webp`, about 15 kB each. Pictures of pages that are gone are removed.
+Needs Chromium (FIKSTUR_CHROMIUM, else /usr/bin/chromium).
 """
 
+import base64
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from itertools import filterfalse
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 HOME = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HOME), str(HOME / "tests"), str(HOME / "tests" / "browser")]
 
-from house import CHROMIUM, FLAGS, House, furnished, is_open, places, sign_in  # noqa: E402
+from house import CHROMIUM, FLAGS, READER, House, Watched, furnished, is_open, places  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
-SIZES = {"desktop": (1120, 700), "phone": (390, 844)}
+SIZES = {"desktop": {"width": 1024, "height": 640}, "phone": {"width": 390, "height": 844}}
 # Each page in both languages, both themes and both sizes, in four pictures instead of eight.
-LOOKS = {"desktop": (("tr", "light"), ("en", "dark")), "phone": (("tr", "dark"), ("en", "light"))}
+LOOKS = {"tr": {"desktop": "light", "phone": "dark"}, "en": {"desktop": "dark", "phone": "light"}}
 SETTLES_MS = 250
+KIND, QUALITY = "webp", 25
 
 
 def main(arguments: list[str]) -> int:
@@ -31,42 +34,47 @@ def main(arguments: list[str]) -> int:
         return 2
     folder = Path(arguments[0]) if arguments else HOME / "docs" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as data, furnished(Path(data)) as house:
-        count = sum(1 for _picture in pictures(house, folder))
-    print(f"{folder}: {count}")
+    with (
+        tempfile.TemporaryDirectory() as data,
+        furnished(Path(data)) as house,
+        ThreadPoolExecutor(len(LOOKS)) as pool,
+    ):
+        wanted = places(house)
+        each = pool.map(lambda language: list(pictures(house, language, wanted, folder)), LOOKS)
+        taken = {path for some in each for path in some}
+    for old in set(folder.glob(f"*.{KIND}")) - taken:
+        old.unlink()
+    size = sum(path.stat().st_size for path in taken)
+    print(f"{folder}: {len(taken)}, {size / 1e6:.1f} MB")
     return 0
 
 
-def pictures(house: House, folder: Path) -> Iterator[Path]:
-    """Take them: first the pages for those who have not signed in, then the others."""
-    wanted = places(house)
+def pictures(house: House, language: str, wanted: list[str], folder: Path) -> Iterator[Path]:
+    """Take those of a language: as nobody, then as who reads it."""
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for size, (width, height) in SIZES.items():
-            page = browser.new_page(viewport={"width": width, "height": height})
-            yield from _series(page, house, size, folder, filter(is_open, wanted))
-            sign_in(page, house)
-            yield from _series(page, house, size, folder, filterfalse(is_open, wanted))
+        for name in (None, READER[language]):
+            watched = Watched(browser, house, name)
+            if name is None:
+                watched.go("/sign-in")
+                watched.speak(language)
+            camera = watched.page.context.new_cdp_session(watched.page)
+            for size, theme in LOOKS[language].items():
+                watched.page.set_viewport_size(SIZES[size])
+                watched.page.evaluate(f"window.chooseTheme('{theme}')")
+                for place in (place for place in wanted if is_open(place) == (name is None)):
+                    picture = f"{_name(place, house.fills)}-{language}-{theme}-{size}.{KIND}"
+                    yield _taken(watched, camera, place, folder / picture)
+            watched.page.close()
         browser.close()
 
 
-def _series(
-    page: Any, house: House, size: str, folder: Path, wanted: Iterable[str]
-) -> Iterator[Path]:
-    places_of_it = list(wanted)
-    for language, theme in LOOKS[size]:
-        page.goto(house.address)
-        page.evaluate(f"window.chooseTheme('{theme}')")
-        page.click(f"button[name=language][value={language}]")
-        for place in places_of_it:
-            name = f"{_name(place, house.fills)}-{language}-{theme}-{size}.png"
-            yield _picture(page, house.address + place, folder / name)
-
-
-def _picture(page: Any, address: str, target: Path) -> Path:
-    page.goto(address)
-    page.wait_for_timeout(SETTLES_MS)
-    page.screenshot(path=target)
+def _taken(watched: Watched, camera: Any, place: str, target: Path) -> Path:
+    """Playwright itself knows only larger formats."""
+    watched.go(place)
+    watched.page.wait_for_timeout(SETTLES_MS)
+    wanted = {"format": KIND, "quality": QUALITY}
+    target.write_bytes(base64.b64decode(camera.send("Page.captureScreenshot", wanted)["data"]))
     return target
 
 

@@ -1,9 +1,15 @@
-"""Coming in: the throttle before, the password without a transaction, the traces after."""
+"""Coming in: the throttle before, the password without a transaction, the traces after.
+
+And what a user may change of himself, for which he is asked for his password once more.
+"""
+
+from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from app.accounts import reset, throttle, users
+from app.accounts import people, reset, throttle, users
 from app.accounts.models import User
+from app.audit.trail import note
 from app.core.clock import now
 from app.core.db import persist, reading
 from app.core.text import N_, RequestError
@@ -31,6 +37,37 @@ def sign_in(username: str, password: str, address: str) -> User:
 def _came_in(session: Session, user_id: str, username: str, address: str) -> None:
     throttle.worked(session, throttle.SIGN_IN, username, address, now())
     session.get_one(User, user_id).last_sign_in_at = now()
+
+
+def confirm(user: User, typed: str, address: str) -> None:
+    """RequestError unless it is the user's password; guessing it is slowed down as at the door."""
+    persist(lambda s: throttle.take(s, throttle.SIGN_IN, user.username, address, now()))
+    if not users.verify(user, typed):
+        raise RequestError(N_("The current password is wrong."))
+    persist(lambda s: throttle.worked(s, throttle.SIGN_IN, user.username, address, now()))
+
+
+def change_own(user: User, wanted: Mapping[str, str], typed: str, address: str) -> User:
+    """Change one's own names and address; another address needs the password.
+
+    Links for a new password go there. RequestError when a value will not do.
+    """
+    if (wanted.get("email", user.email) or "").lower() != (user.email or ""):
+        confirm(user, typed, address)
+    own = {name: value for name, value in wanted.items() if name in OWN}
+    return persist(lambda s: people.change(s, user.id, own))
+
+
+OWN = ("first_name", "last_name", "email")
+
+
+def set_language(session: Session, user_id: str, language: str) -> User:
+    """Speak that language to the user on every machine."""
+    user = session.get_one(User, user_id)
+    before, user.language = user.language, language
+    told = ("user", user.username)
+    note(session, "user.change", told, before={"language": before}, after={"language": language})
+    return user
 
 
 def ask_for_reset(session: Session, email: str, address: str) -> None:

@@ -4,11 +4,11 @@ import uuid
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import String, false
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.clock import now
-from app.core.db import Base
+from app.core.db import Base, RowId
 
 NO_PASSWORD = "!"  # noqa: S105  no hash looks like this: nothing opens it
 
@@ -66,3 +66,34 @@ class Throttle(Base):
     last_at: Mapped[datetime]
     until: Mapped[datetime | None]  # nothing is tried before
     known_at: Mapped[datetime | None]  # when this account last came in from this address
+
+
+class SavedView(Base):
+    """What somebody looked at in a list, under a name: its search, filters and order."""
+
+    __tablename__ = "saved_view"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    list: Mapped[str] = mapped_column(String(40))  # its place in the panel
+    name: Mapped[str] = mapped_column(String(100))
+    query: Mapped[str] = mapped_column(Text)  # of the address, without where one had paged to
+    shared: Mapped[bool] = mapped_column(default=False)  # everybody sees it
+    user_id: Mapped[str] = mapped_column(String(36), ForeignKey("app_user.id", ondelete="CASCADE"))
+    saved_at: Mapped[datetime] = mapped_column(default=now)
+
+    __table_args__ = (
+        UniqueConstraint("user_id", "list", "name"),
+        Index("ix_saved_view_list", "list"),
+    )
+
+
+class DefaultView(Base):
+    """What a list shows somebody who comes to it without saying what he wants."""
+
+    __tablename__ = "default_view"
+
+    user_id: Mapped[str] = mapped_column(
+        String(36), ForeignKey("app_user.id", ondelete="CASCADE"), primary_key=True
+    )
+    list: Mapped[str] = mapped_column(String(40), primary_key=True)
+    view_id: Mapped[int] = mapped_column(RowId, ForeignKey("saved_view.id", ondelete="CASCADE"))

@@ -18,6 +18,8 @@ class Permission(StrEnum):
     SEE_AUDIT = "see_audit"
     BACKUP = "backup"  # make, verify and try out backups
     RESTORE = "restore"  # restore, delete, fetch and send them, and say when they are made
+    SHARE_VIEWS = "share_views"  # show everybody one's own views of a list
+    MANAGE_VIEWS = "manage_views"  # rename and delete the shared ones of others
     DRILL = "drill"  # keep a machine busy with workers that are killed
 
 
@@ -28,6 +30,7 @@ _ALLOWED = {
         Permission.FETCH,
         Permission.PAUSE_SOURCES,
         Permission.BACKUP,
+        Permission.SHARE_VIEWS,
     },
     Role.ADMINISTRATOR: set(Permission),
 }
@@ -40,6 +43,8 @@ TOLD: Mapping[Permission, str] = {
     Permission.SEE_AUDIT: N_("See who changed what"),
     Permission.BACKUP: N_("Make, verify and try out backups"),
     Permission.RESTORE: N_("Restore, schedule, download, upload and delete backups"),
+    Permission.SHARE_VIEWS: N_("Share views of lists with everybody"),
+    Permission.MANAGE_VIEWS: N_("Rename and delete shared views of others"),
     Permission.DRILL: N_("Start a drill in which workers are killed"),
 }
 ROLES: Mapping[Role, str] = {

@@ -24,7 +24,10 @@ from app.admin import (
 )
 from app.admin.answers import AnswersView
 from app.admin.audit import AuditView
+from app.admin.backup_copies import BackupCopiesView
+from app.admin.backup_keys import BackupKeysView
 from app.admin.backups import BackupsView
+from app.admin.calendar import CalendarView
 from app.admin.changes import ChangesView
 from app.admin.dashboard import DashboardView
 from app.admin.days import DaysView
@@ -42,10 +45,11 @@ from app.admin.users import UsersView
 from app.admin.workers import WorkersView
 from config import Config
 
-# In the order of the menu; the last two have no place in it.
+# In the order of the menu; the last four have no place in it.
 VIEWS = (
-    DaysView,
     MatchesView,
+    CalendarView,
+    DaysView,
     ChangesView,
     DetailsView,
     ErrorsView,
@@ -61,6 +65,8 @@ VIEWS = (
     SettingsView,
     FetchView,
     JobView,
+    BackupCopiesView,
+    BackupKeysView,
 )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from flask import flash, request
 from flask_admin import expose
 from flask_babel import lazy_gettext
-from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from app.accounts.permissions import Permission
@@ -16,6 +15,7 @@ from app.admin.base import MOST_ID, PanelView
 from app.admin.filters import midnight
 from app.admin.language import say
 from app.audit import present
+from app.audit.models import AuditEntry
 from app.audit.present import ACTIONS, KINDS, VIAS, Filter, in_one_line
 from app.core.db import reading
 from app.core.text import RequestError
@@ -70,9 +70,8 @@ class AuditView(PanelView):
     def entries(self, form: str) -> Response:
         """What the filters show, all of it, as a file."""
         asked = {name: request.args.get(name, "").strip() for name in FIELDS}
-        with reading() as session:
-            rows = _rows(session, wanted(asked))
-            return export.download("audit", form, [str(text) for text in COLUMNS.values()], rows)
+        header = [str(text) for text in COLUMNS.values()]
+        return export.download("audit", form, header, _rows(wanted(asked)))
 
 
 def wanted(form: Mapping[str, str]) -> Filter:
@@ -100,10 +99,10 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _rows(session: Session, asked: Filter) -> Iterator[Sequence[export.Value]]:
-    """Codes as words, in the language of the page; a chunk in memory at a time."""
+def _rows(asked: Filter) -> Iterator[Sequence[export.Value]]:
+    """Codes as words, in the language of the page; a chunk at a time, each in its transaction."""
     before: int | None = None
-    while chunk := present.entries(session, asked, before=before, most=AT_A_TIME):
+    while chunk := _chunk(asked, before):
         for entry in chunk:
             yield (
                 entry.at,
@@ -117,4 +116,8 @@ def _rows(session: Session, asked: Filter) -> Iterator[Sequence[export.Value]]:
                 in_one_line(entry.after),
             )
         before = chunk[-1].id
-        session.expunge_all()
+
+
+def _chunk(asked: Filter, before: int | None) -> Sequence[AuditEntry]:
+    with reading() as session:
+        return present.entries(session, asked, before=before, most=AT_A_TIME)

@@ -1,5 +1,6 @@
 """The first page: is all well, what is running, what failed, and the buttons to fetch."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,9 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from app.accounts.permissions import Permission
-from app.admin import fetch, live, login, sources
+from app.admin import fetch, live, login, look, sources
 from app.admin.base import Guarded
-from app.backups.schedule import late
+from app.backups.incidents import open_ones
 from app.core.clock import now
 from app.core.db import current_time, reading
 from app.core.text import N_, Sentence
@@ -22,11 +23,13 @@ from app.errors.models import FixtureError
 from app.fixtures.models import FixtureDay
 from app.jobs.models import OPEN_JOB, ItemState, Job, Worker
 from app.jobs.report import JobReport, job_report, live_workers, totals
+from app.monitoring.traffic import Hour, last_hours
 from app.sources import pause
 from app.sources.models import SourceState
 
 MOST_RUNNING = 8
 LIVE_S, SUM_S = 2, 15
+HOURS_S = 60.0  # how long the requests by the hour count
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,9 @@ def facts(session: Session) -> Facts:
         workers=len(live_workers(session)),
         paused=[s for s in pause.states(session) if pause.pause_of(session, s.source, at)],
         errors=[(row.code, row.open) for row in counted],
-        late_backups=late(session, current_app.config["FIKSTUR"].time_zone, current_time(session)),
+        late_backups=open_ones(
+            session, current_app.config["FIKSTUR"].time_zone, current_time(session)
+        ),
     )
 
 
@@ -124,6 +129,16 @@ def running(session: Session) -> list[JobReport]:
 def last_fetch(session: Session) -> Any:
     """When a good list last came; None when none ever did."""
     return session.scalar(select(func.max(FixtureDay.fetched_at)))
+
+
+def requests_by_hour() -> Sequence[Hour]:
+    """What the drawing shows; counted once in a minute, for there may be very many."""
+    kept: tuple[float, Sequence[Hour]] | None = current_app.extensions.get("fikstur-hours")
+    if kept is None or time.monotonic() - kept[0] > HOURS_S:
+        with reading() as session:
+            kept = time.monotonic(), last_hours(session, now())
+        current_app.extensions["fikstur-hours"] = kept
+    return kept[1]
 
 
 class DashboardView(Guarded, AdminIndexView):
@@ -142,6 +157,8 @@ class DashboardView(Guarded, AdminIndexView):
             may_fetch=login.may(Permission.FETCH),
             live_s=LIVE_S,
             sum_s=SUM_S,
+            hours=requests_by_hour(),
+            clock=look.clock,
             **self._status(),
             **self._running(),
         )

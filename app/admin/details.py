@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext
 from flask_login import current_user
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.accounts.permissions import Permission
@@ -21,9 +22,11 @@ from app.admin.language import say
 from app.admin.problems import refuse
 from app.core.clock import now
 from app.core.db import reading
+from app.core.many import one_of
 from app.core.text import N_, RequestError, Sentence
 from app.fixtures import ids
 from app.fixtures.details_request import DetailsPlan, checked_kinds, details_plan
+from app.fixtures.models import Match
 from app.fixtures.request import days_between, parse_day
 from app.sources.base import Source
 from app.sources.present import Standing, standing
@@ -172,6 +175,25 @@ def seal(plan: DetailsPlan) -> str:
     return digest.hexdigest()[:32]
 
 
+def for_matches(ids: list[int]) -> ResponseReturnValue:
+    """The page as if their ids had been typed. RequestError unless all are of one source."""
+    with reading() as session:
+        rows = session.execute(select(Match.source, Match.source_id).where(one_of(Match.id, ids)))
+        keys = sorted((source, key) for source, key in rows)
+    names = sorted({source for source, _key in keys})
+    if len(names) != 1:
+        raise RequestError(
+            N_("These matches are of several sources (%(sources)s). Filter the list by one first."),
+            sources=", ".join(names),
+        )
+    source = sources.table().get(names[0])
+    view = next(v for v in current_app.extensions["admin"][0]._views if v.endpoint == "details")
+    typed_ids = "\n".join(key for _source, key in keys)
+    form = proposed({}) | {"source": source.name, "ids": typed_ids, "kinds": source.detail_kinds}
+    answer: ResponseReturnValue = view.looked_at(form)
+    return answer
+
+
 # --- the page -------------------------------------------------------------------------------------
 
 
@@ -207,7 +229,11 @@ class DetailsView(PanelView):
         """The form; when it was sent, what would be done; when that was confirmed, the job."""
         if request.method == "GET":
             return self._page(proposed(request.args))
-        form, found = typed(request.form), None
+        return self.looked_at(typed(request.form))
+
+    def looked_at(self, form: dict[str, Any]) -> ResponseReturnValue:
+        """What the fields ask for: shown, or started when that was confirmed."""
+        found = None
         try:
             found = found_in(form, request.files)
             if form["how"] == "file" and found:  # a file is not kept: its ids are typed now

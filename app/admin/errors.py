@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
-from flask import flash, redirect, request, url_for
+from flask import current_app, flash, redirect, request, url_for
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy import func, select
@@ -12,17 +13,19 @@ from werkzeug.wrappers import Response
 
 import tasks
 from app.accounts.permissions import Permission
-from app.admin import filters, login, look, words
-from app.admin.base import MOST_ID, ListView
+from app.admin import charts, filters, login, look, words
+from app.admin.base import ListView
+from app.admin.bulk import known_ids
 from app.admin.language import say
 from app.core.db import reading
 from app.core.text import N_, RequestError
+from app.errors.groups import DAYS, ErrorGroup, last_midnights, open_groups
 from app.errors.models import FixtureError
 from app.fixtures import retry
 from app.jobs.models import Trigger
 from app.jobs.submit import JobRequest
 
-FILTER_FIELDS = ("source", "code", "kind", "text")
+FILTER_FIELDS = ("source", "code", "kind", "text", "group")
 SHOWN = {"open": N_("Open"), "resolved": N_("Resolved"), "all": N_("All")}
 
 
@@ -35,7 +38,7 @@ class ErrorsView(ListView):
     empty = lazy_gettext("No open error. What fails later will stand here with its reason.")
     list_template = "panel/errors.html"
     details_template = "panel/error.html"
-    kept_args = ("show",)
+    kept_args = ("show", "group")
     simple_list_pager = False
     fold_search = False
 
@@ -102,7 +105,11 @@ class ErrorsView(ListView):
         return self._only_shown(super().get_count_query())
 
     def _only_shown(self, query: Any) -> Any:
-        if request.endpoint != "errors.index_view" or self.shown() == "all":
+        if request.endpoint == "errors.details_view":
+            return query
+        if group := self.group():
+            query = query.filter(FixtureError.fingerprint == group)
+        if self.shown() == "all":
             return query
         is_open = FixtureError.resolved_at.is_(None)
         return query.filter(is_open if self.shown() == "open" else ~is_open)
@@ -116,8 +123,35 @@ class ErrorsView(ListView):
         self, query: Any, count_query: Any, joins: Any, count_joins: Any, wanted: str
     ) -> tuple[Any, Any, Any, Any]:
         # As one text, not word by word: as the retry looks for it.
-        found = self.search_condition(wanted)
+        found = self.search_condition([wanted])
         return query.filter(found), count_query.filter(found), joins, count_joins
+
+    # --- by cause ---
+
+    def group(self) -> str | None:
+        """The group whose problems alone are asked for."""
+        return request.args.get("group", "").replace("\0", "") or None
+
+    def groups(self) -> list[ErrorGroup]:
+        """All of them on the first page of the open ones; when something is looked for, none."""
+        if set(request.args) - {"show"} or self.shown() != "open":
+            return []
+        with reading() as session:
+            zone = ZoneInfo(current_app.config["FIKSTUR"].time_zone)
+            return open_groups(session, last_midnights(DAYS, zone))
+
+    def sparkline(self, group: ErrorGroup) -> Any:
+        """How many came new on each day."""
+        told = gettext(
+            "New on each of the last %(days)s days: %(counts)s",
+            days=len(group.per_day),
+            counts=", ".join(map(str, group.per_day)),
+        )
+        return charts.sparkline(group.per_day, told)
+
+    def at_once(self, count: int) -> int:
+        """How many of so many one press of the button tries again."""
+        return min(count, retry.MOST_AT_ONCE)
 
     # --- trying again ---
 
@@ -132,7 +166,8 @@ class ErrorsView(ListView):
             self._filters[index].column.key: value
             for index, _name, value in view_args.filters or ()
         }
-        return chosen | ({"text": view_args.search} if view_args.search else {})
+        more = {"text": view_args.search, "group": self.group()}
+        return chosen | {name: value for name, value in more.items() if value}
 
     def how_many(self) -> int:
         """How many open problems "all matching" means."""
@@ -186,7 +221,4 @@ def _ids(texts: Sequence[str]) -> list[int]:
     """RequestError when nothing was chosen, or something that is no number of ours."""
     if not texts:
         raise RequestError(N_("Nothing was selected. Tick the errors to retry first."))
-    wrong = [t for t in texts if not (t.isascii() and t.isdigit() and int(t) <= MOST_ID)]
-    if wrong:
-        raise RequestError(N_("There is no error %(id)s."), id=", ".join(wrong)[:100])
-    return [int(text) for text in texts]
+    return known_ids(texts, N_("There is no error %(id)s."))

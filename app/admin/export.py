@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from flask import current_app
 from werkzeug.wrappers import Response
 
-Value = int | float | datetime | str | None
+Value = int | float | datetime | date | str | None
 Write = Callable[[IO[bytes], Sequence[str], Iterable[Sequence[Value]]], None]
 
 ROWS_PER_SHEET = 1_000_000  # Excel ends at 1,048,576
@@ -93,6 +93,8 @@ def write_csv(file: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Va
 def _plain(value: Value, zone: ZoneInfo) -> Value:
     if isinstance(value, datetime):
         return f"{_local(value, zone):%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value

@@ -9,7 +9,7 @@ from flask import current_app
 from flask_admin.contrib.sqla.filters import BaseSQLAFilter
 from flask_babel import lazy_gettext
 
-from app.admin import search
+from app.admin import look, search
 from app.admin.look import word
 from app.sources.base import Code
 from app.sources.registry import ADAPTERS
@@ -19,7 +19,16 @@ class Filter(BaseSQLAFilter):
     """One field of the filter bar; `input_type` is what the browser shows."""
 
     input_type = "text"
-    short = False
+    suffix = ""  # of its name in saved views, where a column has several
+
+    @property
+    def slug(self) -> str:
+        """Its name in saved views."""
+        return f"{self.column.key}{self.suffix}"
+
+    def told(self, value: str) -> str:
+        """A value of it in words."""
+        return value
 
     def operation(self) -> str:
         """Flask-Admin wants a name for it; ours is in the label."""
@@ -40,6 +49,10 @@ class Choice(Filter):
         """The values and what they are called in the language of the page."""
         return [(value, word(self._words, value)) for value in self._values]
 
+    def told(self, value: str) -> str:
+        """What it is called in the language of the page."""
+        return word(self._words, value)
+
     def validate(self, value: str) -> bool:
         """Only what is offered."""
         return value in self._values
@@ -58,7 +71,7 @@ class Contains(Filter):
 
     def apply(self, query: Any, value: Any, alias: Any = None) -> Any:
         """Folded on both sides."""
-        return query.filter(search.contains(self.get_column(alias), value))
+        return query.filter(search.found(query.session, [self.get_column(alias)], [value]))
 
 
 class Exactly(Contains):
@@ -73,6 +86,7 @@ class OnOrAfter(Filter):
     """From the beginning of a day."""
 
     input_type = "date"
+    suffix = "_from"
     plus_days = 0
 
     def clean(self, value: str) -> date:
@@ -81,6 +95,10 @@ class OnOrAfter(Filter):
         if not 1900 <= day.year <= 2200:
             raise ValueError(value)
         return day + timedelta(days=self.plus_days)
+
+    def told(self, value: str) -> str:
+        """As days are written on the page."""
+        return str(look.day(date.fromisoformat(value)))
 
     def apply(self, query: Any, value: date, alias: Any = None) -> Any:
         """At or after its first second."""
@@ -94,6 +112,7 @@ class OnOrAfter(Filter):
 class OnOrBefore(OnOrAfter):
     """Until the end of a day."""
 
+    suffix = "_until"
     plus_days = 1
 
     def apply(self, query: Any, value: date, alias: Any = None) -> Any:
@@ -115,6 +134,38 @@ class DayOnOrBefore(OnOrBefore):
     def bound(self, value: date) -> Any:
         """As it is."""
         return value
+
+
+class AtLeast(Filter):
+    """From a number on."""
+
+    input_type = "number"
+    suffix = "_min"
+
+    def clean(self, value: str) -> int:
+        """ValueError when it is no number that a column can hold."""
+        number = int(value)
+        if abs(number) >= 2**31:
+            raise ValueError(value)
+        return number
+
+    def told(self, value: str) -> str:
+        """With the separators of the language."""
+        return str(look.number(int(value)))
+
+    def apply(self, query: Any, value: int, alias: Any = None) -> Any:
+        """That number too."""
+        return query.filter(self.get_column(alias) >= value)
+
+
+class AtMost(AtLeast):
+    """Up to a number."""
+
+    suffix = "_max"
+
+    def apply(self, query: Any, value: int, alias: Any = None) -> Any:
+        """That number too."""
+        return query.filter(self.get_column(alias) <= value)
 
 
 def midnight(day: date) -> datetime:

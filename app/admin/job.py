@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from flask import flash, redirect, request, url_for
+from flask import current_app, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext, ngettext
@@ -19,6 +19,8 @@ from app.admin.base import MOST_ID, PanelView
 from app.admin.errors import submit
 from app.admin.language import say
 from app.admin.problems import refuse
+from app.backups.present import step_told
+from app.backups.progress import in_hand
 from app.core.db import persist, reading
 from app.core.text import N_, RequestError, Sentence
 from app.jobs import steer
@@ -172,6 +174,7 @@ def shown(job_id: int) -> dict[str, Any]:
         items = list_slice(session, wanted, after=after, most=ITEMS_PER_PAGE + 1)
         retriable = _retriable(session, wanted, report)
     chosen = {name: value for name in TABLES if (value := getattr(wanted, name)) is not None}
+    folder = current_app.config["FIKSTUR"].backup.folder
     return {
         "report": report,
         "job": report.job,
@@ -184,6 +187,8 @@ def shown(job_id: int) -> dict[str, Any]:
         "items": items[:ITEMS_PER_PAGE],
         "more_after": items[ITEMS_PER_PAGE - 1].id if len(items) > ITEMS_PER_PAGE else None,
         "may_steer": login.may(Permission.FETCH) and report.is_open,
+        "in_hand": [one for one in in_hand(folder) if one.job_id == job_id],
+        "step_told": step_told,
     }
 
 

@@ -1,17 +1,24 @@
 """The list of jobs, each with a bar made of its items' states."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask import g, url_for
-from flask_babel import gettext, lazy_gettext
+from flask import flash, g, url_for
+from flask_babel import gettext, lazy_gettext, ngettext
 from markupsafe import Markup
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
 
-from app.admin import filters, look, words
-from app.admin.base import MOST_ID, ListView
-from app.core.db import reading
-from app.jobs.models import ItemState, Job, JobItem, JobState, Trigger
+from app.admin import filters, login, look, words
+from app.admin.address import row_id
+from app.admin.base import ListView
+from app.admin.bulk import Action
+from app.admin.language import say
+from app.core.db import persist, reading
+from app.core.many import one_of
+from app.core.text import RequestError
+from app.jobs import steer
+from app.jobs.models import OPEN_JOB, ItemState, Job, JobItem, JobState, Trigger
 
 
 def sums_of(jobs: Sequence[Job]) -> dict[int, dict[str, int]]:
@@ -46,6 +53,51 @@ def state(job: Job) -> Markup:
     if job.paused_at is not None and job.finished_at is None:
         shown += Markup(" ") + look.mark("odd", gettext("paused"), "player-pause")
     return shown
+
+
+# --- to many at once ------------------------------------------------------------------------------
+
+
+def cancel(ids: list[int]) -> None:
+    """Stop those of them that have not ended."""
+    by = login.me().username
+    _to_each(ids, lambda session, job_id: steer.cancel(session, job_id, by=by))
+
+
+def pause(ids: list[int]) -> None:
+    """Hand out nothing more of them."""
+    _to_each(ids, steer.pause)
+
+
+def resume(ids: list[int]) -> None:
+    """Go on with them."""
+    _to_each(ids, steer.resume)
+
+
+def _to_each(ids: list[int], do: Callable[[Session, int], object]) -> None:
+    """Each in a transaction of its own; what ended meanwhile stays as it is, and that is said."""
+    with reading() as session:
+        wanted = select(Job.id).where(one_of(Job.id, ids), Job.state.in_(OPEN_JOB))
+        still_open = session.scalars(wanted.order_by(Job.id)).all()
+    done = sum(_to_one(job_id, do) for job_id in still_open)
+    if done:
+        flash(ngettext("%(num)s job was changed.", "%(num)s jobs were changed.", done), "success")
+    if left := len(ids) - done:
+        text = ngettext(
+            "%(num)s job had already ended and stays as it is.",
+            "%(num)s jobs had already ended and stay as they are.",
+            left,
+        )
+        flash(text, "info")
+
+
+def _to_one(job_id: int, do: Callable[[Session, int], object]) -> bool:
+    try:
+        persist(lambda session: do(session, job_id))
+    except RequestError as error:
+        flash(say(error.sentence), "error")
+        return False
+    return True
 
 
 class JobsView(ListView):
@@ -99,7 +151,34 @@ class JobsView(ListView):
         filters.Choice(Job.trigger, lazy_gettext("Came from"), Trigger, words.TRIGGERS),
         filters.OnOrAfter(Job.submitted_at, lazy_gettext("Submitted from")),
         filters.OnOrBefore(Job.submitted_at, lazy_gettext("Submitted until")),
+        filters.AtLeast(Job.submitted, lazy_gettext("Items at least")),
     )
+
+    actions_on_rows = (
+        Action(
+            "pause",
+            lazy_gettext("Pause"),
+            "player-pause",
+            lazy_gettext("Pause {count} jobs? Nothing more of them is handed out."),
+            pause,
+        ),
+        Action(
+            "resume",
+            lazy_gettext("Resume"),
+            "player-play",
+            lazy_gettext("Resume {count} jobs?"),
+            resume,
+        ),
+        Action(
+            "cancel",
+            lazy_gettext("Cancel jobs"),
+            "ban",
+            lazy_gettext("Cancel {count} jobs? What waits in them is not done."),
+            cancel,
+            is_dangerous=True,
+        ),
+    )
+    plain = {"progress": lambda job: job.submitted}  # noqa: RUF012
 
     def get_list(self, *args: Any, **options: Any) -> Any:
         """The page of jobs, and beside it what their bars show."""
@@ -107,12 +186,14 @@ class JobsView(ListView):
         g.job_sums = sums_of(jobs)
         return count, jobs
 
-    def search_condition(self, term: str) -> Any:
+    def search_condition(self, words: Sequence[str]) -> Any:
         """By who asked, or by the job's number."""
-        by_name = super().search_condition(term)
-        if term.isascii() and term.isdigit() and int(term) <= MOST_ID:
-            return or_(by_name, Job.id == int(term))
-        return by_name
+        return and_(*map(self._by_word, words))
+
+    def _by_word(self, word: str) -> Any:
+        by_name = super().search_condition([word])
+        number = row_id(word)
+        return by_name if number is None else or_(by_name, Job.id == number)
 
     def search_placeholder(self) -> Any:
         """What the search looks at."""

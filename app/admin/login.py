@@ -19,7 +19,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
-from app.accounts import entry, people, permissions, throttle, users
+from app.accounts import entry, people, permissions, users
 from app.accounts.models import User
 from app.accounts.permissions import Permission
 from app.accounts.throttle import TooManyError
@@ -27,7 +27,6 @@ from app.admin.language import say
 from app.admin.security import API
 from app.audit import trail
 from app.audit.trail import Actor, Via
-from app.core.clock import now
 from app.core.db import persist, reading
 from app.core.text import LANGUAGES, N_, RequestError
 
@@ -176,12 +175,8 @@ def _new_hash(form: Mapping[str, str]) -> str:
 
 
 def require_password(typed: str) -> None:
-    """RequestError unless it is the password of whoever asks; guessing it is slowed down."""
-    user, where = me(), address()
-    persist(lambda s: throttle.take(s, throttle.SIGN_IN, user.username, where, now()))
-    if not users.verify(user, typed):
-        raise RequestError(N_("The current password is wrong."))
-    persist(lambda s: throttle.worked(s, throttle.SIGN_IN, user.username, where, now()))
+    """RequestError unless it is the password of whoever asks."""
+    entry.confirm(me(), typed, address())
 
 
 def hash_of_both(form: Mapping[str, str]) -> str:
@@ -199,5 +194,5 @@ def language() -> ResponseReturnValue:
         abort(400)
     session["language"] = wanted
     if current_user.is_authenticated:
-        persist(lambda s: setattr(s.get_one(User, me().id), "language", wanted))
+        persist(lambda s: entry.set_language(s, me().id, wanted))
     return redirect(own_path(request.form.get("next")))

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 from app.admin import words
 from app.admin.assets import icon
 from app.admin.language import current, say
+from app.backups import present as backups
 from app.core.clock import now
 from app.core.text import LANGUAGES, Sentence
 from app.fixtures.models import Match
@@ -98,6 +99,14 @@ def moment(value: datetime | None) -> Markup:
     shown = format_datetime(value, f"{_DATES[current()]} HH:mm:ss")
     told = f"{value:%Y-%m-%d %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(value.isoformat(), told, shown)
+
+
+def clock(value: datetime) -> Markup:
+    """The time of day in the configured zone; UTC when one points at it."""
+    told = f"{value:%Y-%m-%d %H:%M} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        value.isoformat(), told, format_datetime(value, "HH:mm")
+    )
 
 
 def ago(value: datetime | None) -> Markup:
@@ -201,23 +210,38 @@ def _ending(match: Match) -> str:
 
 
 def what(job: Job) -> str:
-    """What a job was asked to do, in one line."""
-    params = job.params
-    if job.kind in {"fetch_day", "fetch_range"}:
-        first, last = str(params.get("from", "")), str(params.get("to", ""))
-        days = first if first == last else f"{first} – {last}"
-        between = " → " if order_of(params) else ", "
-        return f"{days} · {between.join(map(str, params.get('sources', [])))}"
-    if job.kind == "fetch_details":
-        kinds = ", ".join(map(str, params.get("kinds", [])))
-        return f"{params.get('matches', '')} × {kinds} · {params.get('source', '')}"
-    if job.kind == "retry_errors":
-        return str(ngettext("%(num)s error", "%(num)s errors", job.submitted))
-    if job.kind == "send_mail":
-        return word(words.LETTERS, str(params.get("letter", "")))
-    if job.kind == "drill_chaos":
-        return str(gettext("%(items)s matches, workers killed: %(kills)s", **params))
-    return ", ".join(f"{name}: {value}" for name, value in params.items())
+    """What a job was asked to do, in one line; about a backup: its file."""
+    tell = _ASKED.get(job.kind)
+    return tell(job) if tell else str(job.params.get("file", ""))
+
+
+def _days_asked(job: Job) -> str:
+    first, last = str(job.params.get("from", "")), str(job.params.get("to", ""))
+    days = first if first == last else f"{first} – {last}"
+    between = " → " if order_of(job.params) else ", "
+    return f"{days} · {between.join(map(str, job.params.get('sources', [])))}"
+
+
+def _details_asked(job: Job) -> str:
+    kinds = ", ".join(word(words.DETAILS, str(kind)) for kind in job.params.get("kinds", []))
+    return f"{job.params.get('matches', '')} × {kinds} · {job.params.get('source', '')}"
+
+
+def _backup_asked(job: Job) -> str:
+    return f"{job.params.get('name', '')} · {word(backups.TYPES, str(job.params.get('type', '')))}"
+
+
+_ASKED: Mapping[str, Callable[[Job], str]] = {
+    "fetch_day": _days_asked,
+    "fetch_range": _days_asked,
+    "fetch_details": _details_asked,
+    "retry_errors": lambda job: ngettext("%(num)s error", "%(num)s errors", job.submitted),
+    "send_mail": lambda job: word(words.LETTERS, str(job.params.get("letter", ""))),
+    "drill_chaos": lambda job: gettext(
+        "%(items)s matches, workers killed: %(kills)s", **job.params
+    ),
+    "create_backup": _backup_asked,
+}
 
 
 def pretty(value: object) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.accounts.permissions import Permission
 from app.admin import login, search, shell, words
-from app.admin.base import MOST_ID
+from app.admin.address import row_id
 from app.admin.look import word
 from app.core.db import reading
 from app.core.text import N_
@@ -73,8 +73,9 @@ def _pages(wanted: str) -> Iterator[Found]:
 
 def _numbers(session: Session, wanted: str) -> Iterator[Found]:
     number = wanted.removeprefix("#")
-    if number.isascii() and number.isdigit() and int(number) <= MOST_ID:
-        job = session.get(Job, int(number))
+    job_id = row_id(number)
+    if job_id is not None:
+        job = session.get(Job, job_id)
         if job is not None:
             name = gettext("Job %(id)s", id=job.id)
             url = url_for("job.page", job_id=job.id)

@@ -5,8 +5,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import logout_user
 
-from app.accounts import people
-from app.admin.login import account, me, refused, require_password
+from app.accounts import entry, people
+from app.admin.login import account, address, me, refused
 from app.core.db import persist
 from app.core.text import RequestError
 
@@ -17,11 +17,9 @@ def profile() -> ResponseReturnValue:
     user = me()
     if request.method == "GET":
         return render_template("people/profile.html", form=_form_of(user))
-    form = {name: request.form.get(name, "").strip() for name in FIELDS}
+    form = {name: request.form.get(name, "").strip() for name in entry.OWN}
     try:
-        if form["email"].lower() != (user.email or ""):
-            require_password(request.form.get("current", ""))
-        persist(lambda s: people.change(s, user.id, form))
+        entry.change_own(user, form, request.form.get("current", ""), address())
     except RequestError as error:
         status, headers = refused(error, 422)
         return render_template("people/profile.html", form=form), status, headers
@@ -29,11 +27,8 @@ def profile() -> ResponseReturnValue:
     return redirect(url_for("account.profile"))
 
 
-FIELDS = ("first_name", "last_name", "email")
-
-
 def _form_of(user: object) -> dict[str, str]:
-    return {name: getattr(user, name) or "" for name in FIELDS}
+    return {name: getattr(user, name) or "" for name in entry.OWN}
 
 
 @account.post("/sign-out-everywhere")

@@ -58,4 +58,7 @@ class RequestsView(ListView):
         filters.Exactly(RequestLog.key, lazy_gettext("Key")),
         filters.OnOrAfter(RequestLog.at, lazy_gettext("From")),
         filters.OnOrBefore(RequestLog.at, lazy_gettext("Until")),
+        filters.AtLeast(RequestLog.elapsed_ms, lazy_gettext("Milliseconds at least")),
+        filters.AtLeast(RequestLog.status, lazy_gettext("HTTP from")),
+        filters.AtMost(RequestLog.status, lazy_gettext("HTTP to")),
     )

@@ -18,7 +18,16 @@ from app.core.text import N_, RequestError
 from app.jobs.models import Trigger
 from app.mail.ask import trial_request
 from app.settings import store
-from app.settings.catalogue import ASKING, GENERAL, KEEPING, MAIL, Entry, entry_of, of_source
+from app.settings.catalogue import (
+    ASKING,
+    BACKUPS,
+    GENERAL,
+    KEEPING,
+    MAIL,
+    Entry,
+    entry_of,
+    of_source,
+)
 from app.settings.live import Live
 from app.settings.present import ORIGINS, lines
 from app.sources.limits import DEFAULT_RATES
@@ -28,10 +37,16 @@ from app.sources.registry import ADAPTERS, adapter
 FORMS: Mapping[str, tuple[Entry, ...]] = {
     "general": (*GENERAL, *KEEPING),
     "mail": MAIL,
+    "backups": BACKUPS,
     "asking": tuple(entry for entry in ASKING if entry.name != "SOURCES"),
     **{name: of_source(name) for name in ADAPTERS},
 }
-TITLES = {"general": N_("General"), "mail": N_("Mail"), "asking": N_("Which sources are asked")}
+TITLES = {
+    "general": N_("General"),
+    "mail": N_("Mail"),
+    "backups": N_("Backups"),
+    "asking": N_("Which sources are asked"),
+}
 
 
 def init_app(app: Flask) -> None:
@@ -71,7 +86,7 @@ class SettingsView(PanelView):
             wrong=[line for line in known.values() if line.problem],
         )
 
-    @expose('/<any("general", "mail", "asking"):form>', methods=("POST",))
+    @expose('/<any("general", "mail", "backups", "asking"):form>', methods=("POST",))
     def save(self, form: str) -> ResponseReturnValue:
         """What is empty returns to the environment's; an empty secret stays as it is."""
         return self._save(lambda: _sent(FORMS[form]) | (_sources() if form == "asking" else {}))

@@ -25,7 +25,7 @@ ICONS = {
     "admin": "dashboard",
     "matches": "ball-football",
     "calendar": "calendar",
-    "days": "calendar",
+    "days": "calendar-event",
     "changes": "history",
     "answers": "file-code",
     "imports": "file-spreadsheet",
@@ -45,7 +45,7 @@ ICONS = {
     "mail": "mail",
 }
 # Pages that belong to another one's place in the menu.
-PART_OF = {"job": "jobs", "fetch": "admin"}
+PART_OF = {"backup_copies": "backups", "backup_keys": "backups", "job": "jobs", "fetch": "admin"}
 ENVIRONMENTS = {"development": N_("development"), "production": N_("production")}
 
 

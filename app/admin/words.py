@@ -45,13 +45,21 @@ KINDS: dict[str, str] = {
     "create_backup": N_("Make a backup"),
     "verify_backup": N_("Verify a backup"),
     "drill_backup": N_("Restore a backup on trial"),
+    "preview_backup": N_("See what a restore would change"),
     "restore_backup": N_("Restore a backup"),
     "undo_restore": N_("Undo a restore"),
     "prune_backups": N_("Remove old backups"),
+    "receive_backup": N_("Check an uploaded backup"),
+    "copy_backup": N_("Copy a backup off-site"),
+    "fetch_backup": N_("Bring a backup back"),
+    "check_offsite": N_("Try out the far side"),
 }
 LETTERS: dict[str, str] = {
     "invite": N_("invitation"),
     "reset": N_("link for a new password"),
+    "backup_alert": N_("something wrong with the backups"),
+    "backup_over": N_("backups in order again"),
+    "backup_digest": N_("the backups of the week"),
     "test": N_("test mail"),
 }
 # What a source can be asked of a match, and the parts that an answer has or lacks.

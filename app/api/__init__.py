@@ -12,12 +12,15 @@ def init_app(app: "Flask", config: "Config") -> None:
     """Mount it. Sign-in and CSRF protection come with the panel, which must be there first."""
     from app.api import (
         audit,
+        backup_keys,
+        backup_uploads,
         backups,
         base,
         drills,
         errors,
         fixtures,
         jobs,
+        me,
         settings,
         sources,
         users,
@@ -31,9 +34,12 @@ def init_app(app: "Flask", config: "Config") -> None:
         errors.errors,
         sources.sources,
         users.everybody,
+        me.myself,
         audit.audit,
         settings.settings,
         backups.backups,
+        backup_uploads.pieces,
+        backup_keys.keys,
         drills.drills,
         base.rest,
     )

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from flask import jsonify, request
+from flask import current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 import tasks
@@ -22,6 +23,7 @@ from app.api.base import (
 )
 from app.core.db import reading
 from app.core.text import N_, RequestError
+from app.errors.groups import DAYS, group_as_dict, last_midnights, open_groups
 from app.errors.present import error_as_dict
 from app.fixtures.report import get_error, list_errors
 from app.fixtures.retry import Filter, all_matching, chosen, retry_request
@@ -36,7 +38,7 @@ errors = blueprint("errors")
 @errors.get("/errors")
 @needs(Permission.SEE)
 def index() -> ResponseReturnValue:
-    """Open problems, the newest first: ?source= &code= &kind= &text= &all=1 &before= &limit="""
+    """Open problems, the newest first: ?source= &code= &kind= &text= &group= &all=1 …"""
     with reading() as session:
         rows = list_errors(
             session,
@@ -46,6 +48,16 @@ def index() -> ResponseReturnValue:
             most=limit_arg(50),
         )
     return jsonify([error_as_dict(row, language()) for row in rows])
+
+
+@errors.get("/errors/groups")
+@needs(Permission.SEE)
+def groups() -> ResponseReturnValue:
+    """The open problems by their cause, the most frequent first."""
+    zone = ZoneInfo(current_app.config["FIKSTUR"].time_zone)
+    with reading() as session:
+        found = open_groups(session, last_midnights(DAYS, zone))
+    return jsonify([group_as_dict(group, language()) for group in found])
 
 
 @errors.get(f"/errors/<int(max={2**63 - 1}):error_id>")
@@ -60,7 +72,7 @@ def show(error_id: int) -> ResponseReturnValue:
 @errors.post("/errors/retry")
 @needs(Permission.FETCH)
 def retry() -> ResponseReturnValue:
-    """{"ids": [number]}, or {"all": true, "filter": {"source", "code", "kind", "text"}}."""
+    """{"ids": [number]}, or {"all": true, "filter": {"source", "code", …}}, as the list."""
     sent = body()
     ids = numbers_of(sent, "ids")
     if bool(ids) == (sent.get("all") is True):
@@ -81,6 +93,7 @@ def _filter(sent: Mapping[str, Any]) -> Filter:
         code=text_of(sent, "code"),
         kind=text_of(sent, "kind"),
         text=text_of(sent, "text"),
+        group=text_of(sent, "group"),
     )
 
 

@@ -24,6 +24,7 @@ ACTIONS: Mapping[str, str] = {
     "setting.unset": N_("Setting removed"),
     "source.pause": N_("Source paused"),
     "source.resume": N_("Source resumed"),
+    "match.renormalise": N_("Matches corrected"),
     "job.submit": N_("Job submitted"),
     "job.cancel": N_("Job cancelled"),
     "job.pause": N_("Job paused"),
@@ -33,7 +34,13 @@ ACTIONS: Mapping[str, str] = {
     "backup.schedule": N_("Backup schedule changed"),
     "backup.download": N_("Backup downloaded"),
     "backup.upload": N_("Backup uploaded"),
+    "backup.key.propose": N_("Recovery key proposed"),
+    "backup.key.prove": N_("Recovery key proved"),
+    "backup.key.retire": N_("Recovery key retired"),
     "backup.delete": N_("Backup deleted"),
+    "view.save": N_("View saved"),
+    "view.change": N_("View changed"),
+    "view.delete": N_("View deleted"),
 }
 KINDS: Mapping[str, str] = {
     "user": N_("User"),
@@ -41,6 +48,7 @@ KINDS: Mapping[str, str] = {
     "source": N_("Source"),
     "job": N_("Job"),
     "backup": N_("Backup"),
+    "view": N_("View"),
 }
 VIAS: Mapping[str, str] = {
     Via.PANEL: N_("panel"),

@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -11,15 +11,18 @@ from tempfile import gettempdir
 import pyrage
 
 from app.backups import layout, manifest
+from app.backups.chain import Chain
 from app.backups.depot import Tell, is_archive_name, tell_nobody
 from app.backups.keys import Keys
 from app.backups.layout import DamagedError, ZipReader
-from app.backups.manifest import Content, Manifest, Member, Part, TableContent
+from app.backups.manifest import Borrowed, Content, Manifest, Member, Part, TableContent
+from app.backups.media import INDEX, File, read_index, summary
 from app.backups.members import check_stored, plain_bytes
 from app.backups.schema import Column, Kind, Table, is_known, schema_at
 from app.core.text import N_, RequestError
 
 MOST_SCHEMA_BYTES = 64 * 1024 * 1024
+MOST_INDEX_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Archive:
     reader: ZipReader
     manifest: Manifest
     identities: list[pyrage.x25519.Identity]
+    chain: Chain
+    by_name: Mapping[str, Member]
 
     @property
     def readable(self) -> bool:
@@ -42,23 +47,30 @@ class Archive:
 
     def check_members(self, tell: Tell = tell_nobody) -> None:
         """Compare every member's bytes with the manifest. DamagedError at the first difference."""
-        told = _Progress(tell, "hashes", self.manifest.totals.stored)
-        for member in self.manifest.members:
-            check_stored(self.reader, member, told.more)
+        everything = self.manifest.everything
+        told = _Progress(tell, "hashes", sum(one.stored_size for one in everything))
+        for member in everything:
+            with self._at(member) as (reader, stored):
+                check_stored(reader, stored, told.more)
 
     def check_contents(self, tell: Tell = tell_nobody) -> None:
         """Unpack everything and compare what is in it with what is said of it."""
-        told = _Progress(tell, "contents", self.manifest.totals.plain)
-        content = self.content() if self.manifest.database else None
-        if content:
-            for table in content.tables:
-                for piece in self.lines(table):
-                    told.more(len(piece))
+        told = _Progress(tell, "contents", self.manifest.plain)
+        for piece in self._contents():
+            told.more(len(piece))
+
+    def _contents(self) -> Iterator[bytes]:
+        if self.manifest.database:
+            for table in self.content().tables:
+                yield from self.lines(table)
         for member in self.manifest.members:
-            if not member.name.startswith("db/"):
-                with plain_bytes(self.reader, member, self.identities, self._beside) as pieces:
-                    for piece in pieces:
-                        told.more(len(piece))
+            if not member.name.startswith(("db/", "media/")):
+                with self._plain(member) as pieces:
+                    yield from pieces
+        if self.manifest.media:
+            blobs = {file.blob: file for file in self.media() if file.lack is None}
+            for file in blobs.values():
+                yield from self.blob(file)
 
     def content(self) -> Content:
         """What db/schema.json says, compared with the manifest and with the migrations."""
@@ -68,7 +80,7 @@ class Archive:
                 N_("The archive is refused: %(member)s is larger than it may be."),
                 member=member.name,
             )
-        with plain_bytes(self.reader, member, self.identities, self._beside) as pieces:
+        with self._plain(member) as pieces:
             content = manifest.decode_content(b"".join(pieces))
         _compare(self.manifest, content)
         return content
@@ -83,9 +95,7 @@ class Archive:
 
     def _part(self, part: Part, whole: "hashlib._Hash") -> Iterator[bytes]:
         digest, count = hashlib.sha256(), 0
-        with plain_bytes(
-            self.reader, self._member(part.member), self.identities, self._beside
-        ) as pieces:
+        with self._plain(self._member(part.member)) as pieces:
             for piece in pieces:
                 digest.update(piece)
                 whole.update(piece)
@@ -99,14 +109,58 @@ class Archive:
         member = self.manifest.member("settings/settings.json")
         if member.plain_size > layout.CHUNK:
             raise _not_as_told(member.name)
-        with plain_bytes(self.reader, member, self.identities, self._beside) as pieces:
+        with self._plain(member) as pieces:
             return b"".join(pieces)
 
+    def media(self) -> list[File]:
+        """The files of the media folder and what is lacking, by path, as the index says."""
+        member = self.manifest.member(INDEX)
+        if member.plain_size > MOST_INDEX_BYTES:
+            raise _not_as_told(member.name)
+        with self._plain(member) as pieces:
+            files = read_index(b"".join(pieces))
+        blobs = {file.blob for file in files if file.lack is None}
+        there = {name for name in self.by_name if name.startswith("media/blobs/")}
+        if summary(files) != self.manifest.media or set(map(self._suffixed, blobs)) != there:
+            raise _not_as_told(member.name)
+        return files
+
+    def blob(self, file: File) -> Iterator[bytes]:
+        """The bytes of a file of the media folder. DamagedError when they are others."""
+        digest, size = hashlib.sha256(), 0
+        with self._plain(self._member(self._suffixed(file.blob))) as pieces:
+            for piece in pieces:
+                digest.update(piece)
+                size += len(piece)
+                yield piece
+        if digest.hexdigest() != file.sha256 or size != file.size:
+            raise _not_as_told(file.blob)
+
+    def _suffixed(self, name: str) -> str:
+        return f"{name}.zst.age" if self.manifest.encrypted else f"{name}.zst"
+
     def _member(self, name: str) -> Member:
-        for member in self.manifest.members:
-            if member.name == name:
-                return member
-        raise _not_as_told(name)
+        member = self.by_name.get(name)
+        if member is None:
+            raise _not_as_told(name)
+        return member
+
+    @contextmanager
+    def _at(self, member: Member) -> Iterator[tuple[ZipReader, Member]]:
+        """Where the stored bytes of a member are: here or in an earlier archive."""
+        if isinstance(member, Borrowed):
+            with self.chain.at(member) as found:
+                yield found
+        else:
+            yield self.reader, member
+
+    @contextmanager
+    def _plain(self, member: Member) -> Iterator[Iterator[bytes]]:
+        with (
+            self._at(member) as (reader, stored),
+            plain_bytes(reader, stored, self.identities, self._beside) as pieces,
+        ):
+            yield pieces
 
     @property
     def _beside(self) -> Path:
@@ -116,8 +170,15 @@ class Archive:
 
 
 @contextmanager
-def opened(path: Path, identities: list[pyrage.x25519.Identity] | None = None) -> Iterator[Archive]:
-    """Open an archive. RequestError when there is none, DamagedError when it is not whole."""
+def opened(
+    path: Path,
+    identities: list[pyrage.x25519.Identity] | None = None,
+    beside: Path | None = None,
+) -> Iterator[Archive]:
+    """Open an archive. RequestError when there is none, DamagedError when it is not whole.
+
+    What it builds on is looked for in the folder `beside`: its own, if nothing is said.
+    """
     try:
         file = path.open("rb")
     except OSError as error:
@@ -126,7 +187,7 @@ def opened(path: Path, identities: list[pyrage.x25519.Identity] | None = None) -
             path=path,
             reason=error.strerror or type(error).__name__,
         ) from error
-    with file:
+    with file, ExitStack() as open_files:
         reader = ZipReader(file)
         told = manifest.read(reader)
         if is_archive_name(path.name) and path.stem[-8:] != told.id[:8]:
@@ -135,7 +196,9 @@ def opened(path: Path, identities: list[pyrage.x25519.Identity] | None = None) -
                 file=path.name,
                 id=told.id[:8],
             )
-        yield Archive(path, reader, told, identities or [])
+        chain = Chain(path.name, beside or path.parent, told, open_files)
+        by_name = {member.name: member for member in told.everything}
+        yield Archive(path, reader, told, identities or [], chain, by_name)
 
 
 def verify(archive: Archive, tell: Tell = tell_nobody) -> bool:
@@ -173,7 +236,7 @@ def _compare(told: Manifest, content: Content) -> None:
     if database is None or counts != [(table.name, table.rows) for table in database.tables]:
         raise _not_as_told("db/schema.json")
     parts = [part.member for table in content.tables for part in table.parts]
-    logical = [name.name for name in told.members if name.name.startswith("db/logical/")]
+    logical = [one.name for one in told.everything if one.name.startswith("db/logical/")]
     placed = all(
         part.member.startswith(f"db/logical/{table.name}/")
         for table in content.tables

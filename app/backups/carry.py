@@ -6,14 +6,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from app.audit.models import AuditEntry
-from app.backups.models import Backup, BackupSchedule
+from app.backups.models import Backup, BackupSchedule, FarCopy, Incident
 from app.backups.places import Place
 from app.backups.scratch import go_on_numbering_of
 from app.core.db import BATCH, table_of
 
 log = logging.getLogger(__name__)
 
-_CATALOGUE = table_of(Backup)
+_CATALOGUE = tuple(map(table_of, (Backup, FarCopy, Incident)))
 _AUDIT = table_of(AuditEntry)
 _SCHEDULES = table_of(BackupSchedule)
 STAYS = frozenset({_AUDIT.name, _SCHEDULES.name})  # nothing of these is lost by a restore
@@ -34,8 +34,9 @@ def carry_over(live: Place, place: Place) -> None:
 
 
 def _carry_catalogue(source: sa.Connection, target: sa.Connection) -> None:
-    target.execute(sa.delete(_CATALOGUE))
-    _copy(source.execute(sa.select(_CATALOGUE)), target, _CATALOGUE)
+    for table in _CATALOGUE:
+        target.execute(sa.delete(table))
+        _copy(source.execute(sa.select(table)), target, table)
 
 
 def _carry_schedules(source: sa.Connection, target: sa.Connection) -> None:

@@ -1,7 +1,10 @@
 """The catalogue in the database, kept in step with the folder, which is the truth."""
 
+import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,10 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from app.backups.archive import Archive, opened
-from app.backups.depot import Depot
-from app.backups.models import Backup, State
+from app.backups.chain import LONGEST
+from app.backups.depot import Depot, Tell
+from app.backups.media import Lack
+from app.backups.models import GOOD, Backup, State, needs_of
 from app.core.clock import now
 from app.core.db import insert_into, persist, reading
 from app.core.text import N_, RequestError, Sentence
@@ -32,6 +37,12 @@ def all_backups() -> Sequence[Backup]:
     """Newest first."""
     with reading() as session:
         return session.scalars(select(Backup).order_by(Backup.at.desc(), Backup.id)).all()
+
+
+def opened_by() -> dict[str, int]:
+    """How many encrypted backups that are still here each recipient's key opens."""
+    rows = [row for row in all_backups() if row.state != State.MISSING and row.recipients]
+    return dict(Counter(one for row in rows for one in (row.recipients or "").split()))
 
 
 def find(text: str) -> Backup:
@@ -66,6 +77,30 @@ def find(text: str) -> Backup:
     return found[0]
 
 
+def base_for(type_: str) -> Backup | None:
+    """What the next incremental one of a type builds on; None: it has to be a full one.
+
+    The newest that is good, unless its chain is as long as a chain may be.
+    """
+    good = {row.id: row for row in all_backups() if row.state in GOOD and row.trusted}
+    whole = (row for row in good.values() if row.type == type_ and needs_of(row) <= good.keys())
+    newest = next(whole, None)
+    return newest if newest and len(needs_of(newest)) < LONGEST else None
+
+
+def sound_base(depot: Depot, type_: str, tell: Tell) -> Path | None:
+    """The file of `base_for`, every byte of its chain checked; what is damaged is noted as such."""
+    while backup := base_for(type_):
+        path = depot.folder / backup.file
+        try:
+            with opened(path) as archive:
+                archive.check_members(tell)
+                return path
+        except RequestError as error:
+            persist(partial(note_fault, backup_id=backup.id, message=error.sentence))
+    return None
+
+
 def described(depot: Depot, archive: Archive) -> dict[str, Any]:
     """What the row of an archive says, apart from its state."""
     manifest = archive.manifest
@@ -80,9 +115,25 @@ def described(depot: Depot, archive: Archive) -> dict[str, Any]:
         "rows": manifest.rows,
         "engine": manifest.database.engine[:20] if manifest.database else None,
         "revision": manifest.origin.revision[:40],
+        "needs": " ".join(base.id for base in manifest.bases) or None,
         "encrypted": manifest.encrypted,
+        "recipients": " ".join(manifest.encryption.recipients) or None,
         "trusted": archive.is_trusted(depot.keys),
     }
+
+
+def lacking(archive: Archive) -> dict[str, Any]:
+    """A backup that lacks files is none that counts, however sound the rest is."""
+    told = archive.manifest.media
+    if told is None or not told.missing_refs:
+        return {}
+    files = archive.media() if archive.readable else []
+    names = [file.path for file in files if file.lack not in (None, Lack.LINK)]
+    values = {"count": told.missing_refs, "names": ", ".join(names[:5]) or "?"}
+    message = Sentence(
+        N_("%(count)s files of the media folder could not be read: %(names)s."), values
+    )
+    return {"state": State.INCOMPLETE, "message": message}
 
 
 def record(session: Session, row: dict[str, Any], **found: Any) -> None:
@@ -112,6 +163,8 @@ def rescan(depot: Depot) -> Rescan:
     for name, path in files.items():
         row = known.get(name)
         if row is not None and row.state != State.MISSING:
+            if row.encrypted and row.recipients is None:  # of a time when that was not kept
+                _complete(depot, path)
             continue
         try:
             _add(depot, path)
@@ -122,6 +175,13 @@ def rescan(depot: Depot) -> Rescan:
     for row in gone:
         mark_missing(row.id)
     return Rescan(added, [row.file for row in gone], unreadable)
+
+
+def _complete(depot: Depot, path: Path) -> None:
+    with contextlib.suppress(RequestError), opened(path) as archive:
+        row = described(depot, archive)
+        told = {"recipients": row["recipients"]}
+        persist(lambda session: note(session, row["id"], **told))
 
 
 def mark_missing(backup_id: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import filelock
@@ -17,7 +18,9 @@ from app.backups.places import Place
 from app.core.text import N_, RequestError
 
 ROOM = 1.2  # free space asked for, by what is to be written
-_FILE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]{0,39})_\d{8}T\d{6}Z_[a-z]+_[0-9a-f]{8}\.zip")
+_FILE = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]{0,39})_(?P<at>\d{8}T\d{6}Z)_(?P<type>[a-z]{1,20})_[0-9a-f]{8}\.zip"
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,39}")
 
 Tell = Callable[[str, int, int], None]  # step, done, of how many (0: nobody knows); may raise
@@ -46,6 +49,7 @@ class Depot:
     secret_key: str = field(repr=False)
     identity_file: Path | None = None
     undo_days: int = 7
+    media: Path | None = None  # the folder of other people's files; it need not exist
 
     @property
     def staging(self) -> Path:
@@ -112,9 +116,28 @@ class Depot:
             )
 
 
+def media_folder(depot: Depot) -> Path:
+    """Where the media files are; RequestError when nobody has said where."""
+    if depot.media is None:
+        raise RequestError(N_("There is no media folder: set MEDIA_DIR."))
+    return depot.media
+
+
 def is_archive_name(name: str) -> bool:
     """NAME_YYYYMMDDTHHMMSSZ_TYPE_ID8.zip"""
     return _FILE.fullmatch(name) is not None
+
+
+def said_by_name(name: str) -> tuple[str, datetime] | None:
+    """Type and time of an archive, as its file name says them; None when it is no such name."""
+    found = _FILE.fullmatch(name)
+    if found is None:
+        return None
+    try:
+        at = datetime.strptime(found["at"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:  # a 13th month
+        return None
+    return found["type"], at
 
 
 def checked_name(name: str) -> str:

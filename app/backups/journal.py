@@ -42,6 +42,16 @@ class Entry(msgspec.Struct, kw_only=True):
     step: Step = Step.SWAPPING
     seconds: float | None = None  # from the first byte to the end
     stopped_s: float | None = None  # how long nobody could write
+    part: str = ""  # what of the archive it was about; "": all of it
+    subtree: str | None = None  # of the media folder, "" for all of it; None: no files exchanged
+    new_media: str | None = None  # the folder beside it that held the new files
+    kept_media: str | None = None  # the folder beside it that holds the old ones
+    kept_rows: str | None = None  # the folder in undo/ that holds the old rows of single tables
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it can be undone."""
+        return any((self.kept, self.kept_media, self.kept_rows))
 
 
 class Journal:
@@ -61,12 +71,12 @@ class Journal:
         """Add an entry, or replace the one of the same id."""
         entries = [other for other in self.entries() if other.id != entry.id] + [entry]
         entries.sort(key=lambda other: other.at)
-        old = [other for other in entries[:-MOST] if other.kept]
+        old = [other for other in entries[:-MOST] if other.keeps]
         self._write(old + entries[-MOST:])
 
     def undoable(self) -> Entry | None:
         """The last exchange whose old data are still there."""
-        done = [entry for entry in self.entries() if entry.step is Step.DONE and entry.kept]
+        done = [entry for entry in self.entries() if entry.step is Step.DONE and entry.keeps]
         return done[-1] if done else None
 
     def _write(self, entries: list[Entry]) -> None:

@@ -87,7 +87,7 @@ def recipient(line: str) -> pyrage.x25519.Recipient:
         return pyrage.x25519.Recipient.from_str(line)
     except pyrage.RecipientError as error:
         raise RequestError(
-            N_("“%(line)s” in recipients.txt is no age recipient: they begin with age1."),
+            N_("“%(line)s” is no age recipient: they begin with age1 (recipients.txt)."),
             line=line[:20],
         ) from error
 
@@ -105,6 +105,11 @@ def identities(path: Path | None) -> list[pyrage.x25519.Identity]:
         ) from error
 
 
+def identity_lines(path: Path) -> list[str]:
+    """The secret keys in a file, as they stand there."""
+    return [line for line in _lines(path) if line.upper().startswith("AGE-SECRET-KEY-")]
+
+
 def _lines(path: Path, *, missing_ok: bool = True) -> list[str]:
     try:
         text = path.read_text("utf-8")
@@ -114,6 +119,20 @@ def _lines(path: Path, *, missing_ok: bool = True) -> list[str]:
         return []
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a 0600 file that is seen as it was or as it will be."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    made = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def _write_once(path: Path, text: str) -> None:

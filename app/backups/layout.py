@@ -79,12 +79,19 @@ class ZipWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.entries: list[Entry] = []
+        self._names: set[str] = set()
         self._open = Entry("", 0, 0, 0)
 
     def begin(self, name: str) -> None:
         """Begin a member. ValueError for a name that readers would refuse."""
-        if not allowed(name) or any(entry.name == name for entry in self.entries):
+        if not allowed(name) or name in self._names:
             raise ValueError(f"no member may be called {name!r} here")
+        if len(self.entries) >= MOST_MEMBERS - 2:  # the manifest and its signature come last
+            raise RequestError(
+                N_("An archive takes at most %(most)s parts and files: back up less at a time."),
+                most=MOST_MEMBERS,
+            )
+        self._names.add(name)
         self._open = Entry(name, 0, 0, self._file.tell())
         self._file.write(_local(self._open))
 
@@ -103,6 +110,14 @@ class ZipWriter:
         self._file.write(_local(entry))
         self._file.seek(entry.ends)
         self.entries.append(entry)
+
+    def drop(self) -> None:
+        """Forget the newest member, ended or not: the next one takes its place."""
+        if self.entries and self.entries[-1].offset == self._open.offset:
+            self.entries.pop()
+        self._names.discard(self._open.name)
+        self._file.seek(self._open.offset)
+        self._file.truncate()
 
     def close(self) -> None:
         """Write the directory. The file itself stays open."""
@@ -163,9 +178,19 @@ def _entries(file: BinaryIO) -> list[Entry]:
     file.seek(begins)
     directory = file.read(size)
     entries = list(_listed(directory, count))
-    if _directory(entries, begins)[:-_TAIL] != directory or _end_of(entries) != begins:
+    if not _is_as_we_write(directory, entries) or _end_of(entries) != begins:
         raise _not_ours()
     return entries
+
+
+def _is_as_we_write(directory: bytes, entries: Sequence[Entry]) -> bool:
+    """Entry by entry: a second directory of that size would be as much memory again."""
+    at = 0
+    for told in map(_central, entries):
+        if directory[at : at + len(told)] != told:
+            return False
+        at += len(told)
+    return at == len(directory)
 
 
 def _tail(file: BinaryIO) -> tuple[int, int, int]:

@@ -8,27 +8,30 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from app.backups import layout
+from app.backups.depot import is_archive_name
 from app.backups.keys import is_signed
 from app.backups.layout import DamagedError, ZipReader
 from app.core.text import N_, RequestError
 
 T = TypeVar("T")
 FORMAT = "fikstur-backup"
-VERSION = 1  # what this code writes
-READS = 1  # the newest it reads
+PLAIN_ROWS = 1  # the version of an archive of rows and settings alone
+READS = 2  # the newest this code knows: with media, or building on earlier archives
 MOST_BYTES = 64 * 1024 * 1024  # of a manifest: 200,000 members fit
 PLAIN_PER_STORED = 5000  # more is a bomb: zstd reaches 32,000, rows of ours 100
 SMALL = 1024 * 1024  # a member below this may have any ratio
+LENT = ("db/logical/", "media/blobs/")  # what an archive may leave where it already is
 
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Type(StrEnum):
-    """What an archive holds. `media` is a type of the format that this product does not make."""
+    """What an archive holds; `full` is all three."""
 
     FULL = "full"
     DATABASE = "database"
+    MEDIA = "media"
     SETTINGS = "settings"
 
 
@@ -72,13 +75,41 @@ class Database(msgspec.Struct, frozen=True):
     excluded: tuple[str, ...]
 
 
-class Member(msgspec.Struct, frozen=True):
-    """One member; `sha256` is of its stored bytes, as sha256sum computes it after unzip."""
+class Media(msgspec.Struct, frozen=True):
+    """The media folder: what is in the archive, and how much of what was there is not."""
+
+    files: int
+    bytes: int
+    missing_refs: int  # files that went away, kept changing or could not be read
+    skipped: int  # links and other things that are no files: never followed
+
+
+class Base(msgspec.Struct, frozen=True):
+    """An earlier archive that this one builds on."""
+
+    id: str
+    file: str
+
+
+class Member(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One member; `sha256` is of its stored bytes, as sha256sum computes it after unzip.
+
+    `content` names the plain bytes of a part or blob: their SHA-256, or where they are encrypted an
+    HMAC of it that nobody else can compute.
+    """
 
     name: str
     stored_size: int
     plain_size: int
     sha256: str
+    content: str = ""
+
+
+class Borrowed(Member, frozen=True, omit_defaults=True):
+    """A member that is not stored again, because an earlier archive has its content."""
+
+    held_by: str = ""  # the id of that archive
+    held_as: str = ""  # what it is called there
 
 
 class Encryption(msgspec.Struct, frozen=True):
@@ -97,7 +128,7 @@ class Compression(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Sums over the members."""
+    """Sums over the members; what is borrowed does not count."""
 
     stored: int
     plain: int
@@ -131,6 +162,24 @@ class Manifest(msgspec.Struct, frozen=True):
     totals: Totals
     signature: Signature
     warnings: tuple[str, ...] = ()
+    media: Media | None = None
+    bases: tuple[Base, ...] = ()
+    borrowed: tuple[Borrowed, ...] = ()
+
+    @property
+    def everything(self) -> tuple[Member, ...]:
+        """What a full archive of the same instant would have as members."""
+        return (*self.members, *self.borrowed)
+
+    @property
+    def plain(self) -> int:
+        """Bytes of all that unpacks, wherever it is stored."""
+        return self.totals.plain + sum(one.plain_size for one in self.borrowed)
+
+    @property
+    def drillable(self) -> bool:
+        """Whether there is anything that a restore on trial could put somewhere."""
+        return self.database is not None or self.media is not None
 
     @property
     def encrypted(self) -> bool:
@@ -252,7 +301,7 @@ def _compare(reader: ZipReader, manifest: Manifest) -> None:
             N_("The archive is damaged: %(member)s is not as its manifest says."),
             member=min(wrong, default=layout.MANIFEST),
         )
-    for member in manifest.members:
+    for member in manifest.everything:
         if member.plain_size > max(SMALL, PLAIN_PER_STORED * member.stored_size):
             raise DamagedError(
                 N_(
@@ -272,7 +321,7 @@ _REVISION = re.compile(r"[0-9a-z_]{1,40}")
 
 
 def _plausible(manifest: Manifest) -> bool:
-    sizes = [(member.stored_size, member.plain_size) for member in manifest.members]
+    sizes = [(member.stored_size, member.plain_size) for member in manifest.everything]
     database = manifest.database
     tables = database.tables if database else ()
     return (
@@ -283,16 +332,45 @@ def _plausible(manifest: Manifest) -> bool:
         and re.fullmatch(r"[0-9a-f]{16}", manifest.origin.install_id) is not None
         and (database is None or database.engine in ("sqlite", "postgresql"))
         and all(_TABLE.fullmatch(table.name) and 0 <= table.rows < 2**63 for table in tables)
+        and _chained(manifest)
+    )
+
+
+def _chained(manifest: Manifest) -> bool:
+    """What is borrowed are parts and blobs, under names of their own, from archives it names."""
+    names = [member.name for member in manifest.everything]
+    bases = {base.id for base in manifest.bases}
+    return (
+        len(set(names)) == len(names)
+        and len(bases) == len(manifest.bases)
+        and all(
+            re.fullmatch(r"[0-9a-f]{32}", base.id)
+            and is_archive_name(base.file)
+            and base.file.endswith(f"_{base.id[:8]}.zip")
+            and base.id != manifest.id
+            for base in manifest.bases
+        )
+        and all(
+            one.held_by in bases
+            and one.name.startswith(LENT)
+            and one.held_as.startswith(LENT)
+            and layout.allowed(one.name)
+            and layout.allowed(one.held_as)
+            and one.name.endswith(".age") == one.held_as.endswith(".age")
+            for one in manifest.borrowed
+        )
     )
 
 
 def _holds_its_type(manifest: Manifest) -> bool:
-    """A database where the type says so, and nowhere else; the same for settings."""
-    folders = {member.name.partition("/")[0] for member in manifest.members} - {layout.README}
-    told = manifest.database is not None
+    """What the type says and nothing else; media in a full one where there was a folder of them."""
+    folders = {member.name.partition("/")[0] for member in manifest.everything} - {layout.README}
     wanted = {
-        Type.FULL: {"db", "settings"},
+        Type.FULL: {"db", "settings", *({"media"} if manifest.media else ())},
         Type.DATABASE: {"db"},
+        Type.MEDIA: {"media"},
         Type.SETTINGS: {"settings"},
     }[manifest.type]
-    return folders == wanted and told == ("db" in wanted)
+    told = {"db": manifest.database, "media": manifest.media}
+    held = {name for name, what in told.items() if what is not None}
+    return folders == wanted and held == wanted - {"settings"}

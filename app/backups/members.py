@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 
 import pyrage
 import zstandard
+from msgspec.structs import replace
 
 from app.backups import keys
 from app.backups.layout import CHUNK, DamagedError, ZipReader, ZipWriter
@@ -16,6 +17,10 @@ from app.backups.manifest import Member
 from app.core.text import N_, RequestError
 
 LEVEL = 3
+# With a thread of its own zstd holds several jobs in memory: four times as much by default.
+PACKING = zstandard.ZstdCompressionParameters.from_level(
+    LEVEL, threads=1, job_size=2 * 1024 * 1024, write_checksum=True
+)
 WINDOW_LOG_MAX = 27  # what zstd itself opens without being asked to use more memory
 
 Look = Callable[[int], None]  # called with every piece's size; may raise to stop
@@ -33,12 +38,16 @@ class Packer:
         self._recipients = [keys.recipient(line) for line in recipients]
         self.members: list[Member] = []
 
+    def full_name(self, name: str) -> str:
+        """NAME.zst, or NAME.zst.age when there are recipients."""
+        return f"{name}.zst.age" if self._recipients else f"{name}.zst"
+
     def add(self, name: str, plain: Iterable[bytes]) -> Member:
-        """Store `plain` as NAME.zst, or NAME.zst.age when there are recipients."""
+        """Store `plain` under its full name."""
         counted = _Counted(plain)
         stored = _Hashed(self._writer)
         packed = _compressed(counted)
-        full_name = f"{name}.zst.age" if self._recipients else f"{name}.zst"
+        full_name = self.full_name(name)
         self._writer.begin(full_name)
         if self._recipients:
             _encrypt(packed, stored, self._recipients)
@@ -46,6 +55,16 @@ class Packer:
             for piece in packed:
                 stored.write(piece)
         return self._end(full_name, stored, counted.size)
+
+    def drop(self) -> None:
+        """Take the newest member out again, also one that was not finished."""
+        self._writer.drop()
+        entries = len(self._writer.entries)
+        del self.members[entries:]
+
+    def call(self, content: str) -> None:
+        """Note the name of the newest member's content."""
+        self.members[-1] = replace(self.members[-1], content=content)
 
     def add_as_is(self, name: str, text: bytes) -> Member:
         """Store a short text that anybody may read, under its own name."""
@@ -91,7 +110,8 @@ class _Hashed:
 
 
 def _compressed(plain: Iterable[bytes]) -> Iterator[bytes]:
-    packer = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compressobj()
+    """In a thread of the library's own: meanwhile the next rows are read."""
+    packer = zstandard.ZstdCompressor(compression_params=PACKING).compressobj()
     for piece in plain:
         if packed := packer.compress(piece):
             yield packed
@@ -103,20 +123,20 @@ class _Pulled:
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._rest = b""
+        self._rest = memoryview(b"")
         self.error: BaseException | None = None
 
     def read(self, most: int = -1) -> bytes:
         while not self._rest:
             try:
-                self._rest = next(self._pieces)
+                self._rest = memoryview(next(self._pieces))
             except StopIteration:
                 return b""
             except BaseException as error:
                 self.error = error
                 raise
         piece, self._rest = self._rest[:most], self._rest[most:]
-        return piece
+        return bytes(piece)
 
 
 def _encrypt(

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.backups.journal import Entry
+from app.backups.keyring import Key
 from app.backups.manifest import Made, Type
-from app.backups.models import Backup, BackupSchedule, State
+from app.backups.models import Backup, BackupSchedule, FarCopy, State, needs_of
 from app.backups.preview import Preview
+from app.backups.previews import Found
 from app.backups.progress import Progress
 from app.backups.prune import Pruned
 from app.backups.schedule import facts, next_run
@@ -18,6 +20,7 @@ WORDS: Mapping[str, str] = {
     State.WRITTEN: N_("not checked"),
     State.CORRUPT: N_("damaged"),
     State.MISSING: N_("file missing"),
+    State.INCOMPLETE: N_("incomplete"),
     State.VERIFIED: N_("verified"),
     State.DRILLED: N_("restored on trial"),
 }
@@ -27,13 +30,15 @@ MADE: Mapping[str, str] = {
     Made.SAFETY: N_("before a restore"),
 }
 TYPES: Mapping[str, str] = {
-    Type.FULL: N_("database and settings"),
+    Type.FULL: N_("database, media and settings"),
     Type.DATABASE: N_("database"),
+    Type.MEDIA: N_("media"),
     Type.SETTINGS: N_("settings"),
 }
 STEPS: Mapping[str, str] = {
     "snapshot": N_("taking a snapshot"),
     "table": N_("writing %(what)s"),
+    "media": N_("media files"),
     "settings": N_("writing the settings"),
     "manifest": N_("signing"),
     "rename": N_("finishing"),
@@ -43,6 +48,11 @@ STEPS: Mapping[str, str] = {
     "compare": N_("comparing %(what)s"),
     "migrate": N_("migrating"),
     "swap": N_("exchanging"),
+    "place": N_("putting %(what)s in place"),
+    "upload": N_("sending"),
+    "read_back": N_("reading back"),
+    "download": N_("bringing back"),
+    "try_out": N_("trying out"),
 }
 
 
@@ -66,6 +76,7 @@ def backup_as_dict(row: Backup, language: str) -> dict[str, Any]:
         "rows": row.rows,
         "engine": row.engine,
         "revision": row.revision,
+        "needs": sorted(needs_of(row)),
         "encrypted": row.encrypted,
         "trusted": row.trusted,
         "pinned": row.pinned,
@@ -106,9 +117,58 @@ def status_as_dict(found: Status, language: str) -> dict[str, Any]:
         "verified_count": found.good,
         "bytes": found.size,
         "free_bytes": found.free,
+        "off_site_lag_s": _lag(found),
+        "off_site": _far_as_dict(found),
         "running": [_progress_as_dict(one, language) for one in found.in_hand],
         "key_confirmed": found.key_confirmed,
         "problems": [problem.sentence.to(language) for problem in found.problems],
+    }
+
+
+def _lag(found: Status) -> int | None:
+    lag = found.offsite.lag_s if found.offsite else None
+    return None if lag is None else round(lag)
+
+
+def _far_as_dict(found: Status) -> dict[str, Any] | None:
+    if found.offsite is None:
+        return None
+    there = found.offsite
+    return {
+        "store": there.store,
+        "copied": there.copied,
+        "waiting": len(there.waiting),
+        "failing": len(there.failing),
+        "newest": _time(there.newest),
+    }
+
+
+def far_copy_as_dict(row: FarCopy, language: str) -> dict[str, Any]:
+    """One archive on the far side, or one that should be there."""
+    return {
+        "file": row.file,
+        "store": row.store,
+        "type": row.type,
+        "at": _time(row.at),
+        "size": row.size,
+        "sha256": row.sha256,
+        "verified_at": _time(row.verified_at),
+        "failures": row.failures,
+        "message": row.message.to(language) if row.message else None,
+    }
+
+
+def key_as_dict(key: Key, opens: int) -> dict[str, Any]:
+    """One recovery key by its public half; how many backups it opens."""
+    return {
+        "fingerprint": key.short,
+        "recipient": key.recipient,
+        "in_force": key.in_force,
+        "made_at": _time(key.made_at),
+        "proved_at": _time(key.proved_at),
+        "retired_at": _time(key.retired_at),
+        "opens": opens,
+        "challenge": key.challenge or None,
     }
 
 
@@ -122,7 +182,7 @@ def _progress_as_dict(one: Progress, language: str) -> dict[str, Any]:
     }
 
 
-def preview_as_dict(found: Preview, language: str) -> dict[str, Any]:
+def preview_as_dict(found: Preview | Found, language: str) -> dict[str, Any]:
     """What a restore would change."""
     return {
         "tables": [
@@ -152,7 +212,8 @@ def entry_as_dict(entry: Entry) -> dict[str, Any]:
         "state": entry.step.value,
         "seconds": entry.seconds,
         "stopped_s": entry.stopped_s,
-        "undo_until": _time(entry.kept_until) if entry.kept else None,
+        "part": entry.part,
+        "undo_until": _time(entry.kept_until) if entry.keeps else None,
     }
 
 

@@ -11,12 +11,15 @@ import sqlalchemy as sa
 from app.backups import rows
 from app.backups.archive import Archive, as_table, opened
 from app.backups.carry import STAYS
-from app.backups.depot import Depot, Tell, tell_nobody
+from app.backups.choice import Part, names_in, refuse_without_part
+from app.backups.depot import Depot, Tell, media_folder, tell_nobody
 from app.backups.drill import refuse_undrillable
 from app.backups.keys import fingerprint, identities
 from app.backups.manifest import TableContent
+from app.backups.media_swap import files_in, under
 from app.backups.places import revision_of
 from app.backups.schema import Kind, Table
+from app.backups.sealed import sealed_names
 from app.core.text import N_, Sentence
 
 Keyed = tuple[tuple[Any, ...], bytes]
@@ -42,29 +45,61 @@ class Preview:
     warnings: Sequence[Sentence]
 
 
-def preview(depot: Depot, path: Path, tell: Tell = tell_nobody) -> Preview:
-    """Compare an archive with the live database, row by row where both have the same tables.
+def preview(
+    depot: Depot, path: Path, tell: Tell = tell_nobody, part: Part | None = None
+) -> Preview:
+    """Compare an archive with what is live: row by row where both have the same tables, by file.
 
-    What no restore takes back is left out. Reads only. RequestError when the archive could not be
-    restored at all.
+    What no restore takes back is left out. Reads only. RequestError when the archive, or the part
+    of it that is wanted, could not be restored at all.
     """
+    part = part or Part()
     with opened(path, identities(depot.identity_file)) as archive:
         refuse_undrillable(archive)
-        content = archive.content()
-        with depot.live.connect(snapshot=True) as connection:
-            revision = revision_of(connection)
-            there = set(sa.inspect(connection).get_table_names())
-            compare = _row_by_row if revision == content.revision else _by_count
-            changes = []
-            tables = [told for told in content.tables if told.name not in STAYS]
-            for number, told in enumerate(tables):
-                tell(f"compare {told.name}", number, len(tables))
-                changes.append(
-                    compare(connection, archive, told)
-                    if told.name in there
-                    else TableChange(told.name, 0, told.rows, 0, told.rows, 0)
-                )
+        refuse_without_part(archive, part)
+        changes = []
+        if archive.manifest.database and part.media is None:
+            changes += _tables(depot, archive, part, tell)
+        if archive.manifest.media and (part.is_all or part.media is not None):
+            tell("media", 0, 0)
+            changes.append(_files(depot, archive, part.media or ""))
         return Preview(changes, warnings(depot, archive))
+
+
+def _tables(depot: Depot, archive: Archive, part: Part, tell: Tell) -> list[TableChange]:
+    content = archive.content()
+    wanted = set(part.live_tables) or {told.name for told in content.tables} - STAYS
+    tables = [told for told in content.tables if told.name in wanted]
+    keep = names_in(part.section) if part.section is not None else None
+    changes = []
+    with depot.live.connect(snapshot=True) as connection:
+        same = revision_of(connection) == content.revision
+        there = set(sa.inspect(connection).get_table_names())
+        for number, told in enumerate(tables):
+            tell(f"compare {told.name}", number, len(tables))
+            if told.name not in there:
+                changes.append(TableChange(told.name, 0, told.rows, 0, told.rows, 0))
+            elif same:
+                changes.append(_row_by_row(connection, archive, told, keep))
+            else:
+                changes.append(_by_count(connection, told))
+    return changes
+
+
+def _files(depot: Depot, archive: Archive, subtree: str) -> TableChange:
+    """Of the media folder, or of what is under a path in it."""
+    theirs = {file.path: file.sha256 for file in under(archive.media(), subtree)}
+    now = files_in(media_folder(depot) / subtree, subtree)
+    mine = {file.path: file.sha256 for file in now}
+    both = mine.keys() & theirs.keys()
+    return TableChange(
+        f"media/{subtree}",
+        len(mine),
+        len(theirs),
+        len(mine.keys() - both),
+        len(theirs.keys() - both),
+        sum(mine[path] != theirs[path] for path in both),
+    )
 
 
 def warnings(depot: Depot, archive: Archive) -> list[Sentence]:
@@ -82,23 +117,37 @@ def warnings(depot: Depot, archive: Archive) -> list[Sentence]:
         )
     public = manifest.signature.public_key
     if manifest.secret_key_fingerprint != fingerprint(depot.secret_key, public):
-        found.append(
-            Sentence(
-                N_(
-                    "SECRET_KEY was another one when it was made: secrets that are stored among "
-                    "the settings cannot be read with this one; enter them anew."
-                )
-            )
-        )
+        found.append(_another_key(sealed_names(archive)))
     return found
 
 
-def _row_by_row(connection: sa.Connection, archive: Archive, told: TableContent) -> TableChange:
+def _another_key(names: Sequence[str]) -> Sentence:
+    if not names:
+        return Sentence(
+            N_(
+                "SECRET_KEY was another one when it was made: secrets that are stored among "
+                "the settings cannot be read with this one; enter them anew."
+            )
+        )
+    told = N_(
+        "SECRET_KEY was another one when it was made. With this one cannot be read, and must be "
+        "entered anew: %(names)s."
+    )
+    return Sentence(told, {"names": ", ".join(names)})
+
+
+def _row_by_row(
+    connection: sa.Connection,
+    archive: Archive,
+    told: TableContent,
+    keep: frozenset[str] | None = None,
+) -> TableChange:
+    """With `keep`, only of the rows whose key is one of those."""
     table = as_table(told)
     change = TableChange(told.name)
     key = _key_of(table)
-    live = _keyed(rows.split(rows.lines(connection, table)), key)
-    kept = _keyed(rows.split(archive.lines(told)), key)
+    live = _keyed(rows.split(rows.lines(connection, table)), key, keep)
+    kept = _keyed(rows.split(archive.lines(told)), key, keep)
     mine, theirs = next(live, None), next(kept, None)
     lost = back = changed = 0
     while mine or theirs:
@@ -119,7 +168,7 @@ def _row_by_row(connection: sa.Connection, archive: Archive, told: TableContent)
     return change
 
 
-def _by_count(connection: sa.Connection, _archive: Archive, told: TableContent) -> TableChange:
+def _by_count(connection: sa.Connection, told: TableContent) -> TableChange:
     """Of another revision: its rows are migrated first, so single rows cannot be compared."""
     statement = f'SELECT count(*) FROM "{told.name}"'  # noqa: S608  a name of our migrations
     now = int(connection.exec_driver_sql(statement).scalar_one())
@@ -139,6 +188,12 @@ def _key_of(table: Table) -> Callable[[list[Any]], tuple[Any, ...]]:
     return key
 
 
-def _keyed(lines: Iterator[bytes], key: Callable[[list[Any]], tuple[Any, ...]]) -> Iterator[Keyed]:
+def _keyed(
+    lines: Iterator[bytes],
+    key: Callable[[list[Any]], tuple[Any, ...]],
+    keep: frozenset[str] | None,
+) -> Iterator[Keyed]:
     for line in lines:
-        yield key(msgspec.json.decode(line)), line
+        found = key(msgspec.json.decode(line))
+        if keep is None or found[0].decode() in keep:
+            yield found, line

@@ -27,6 +27,7 @@ class Progress(msgspec.Struct, kw_only=True):
     step: str
     done: int
     of: int
+    size: int = 0  # bytes that went by since the step began; 0 where it is not counted in bytes
     began_at: float  # this step, in seconds since 1970
     at: float
 
@@ -36,6 +37,12 @@ class Progress(msgspec.Struct, kw_only=True):
         return min(100 * self.done // self.of, 100) if self.of else None
 
     @property
+    def rate(self) -> float | None:
+        """Bytes per second."""
+        seconds = self.at - self.began_at
+        return self.size / seconds if self.size and seconds > 0 else None
+
+    @property
     def left_s(self) -> float | None:
         """Seconds until the end of this step, if it goes on as it began."""
         if not (self.of and self.done):
@@ -43,36 +50,50 @@ class Progress(msgspec.Struct, kw_only=True):
         return max((self.at - self.began_at) * (self.of - self.done) / self.done, 0.0)
 
 
+# Steps whose `done` is a number of bytes.
+IN_BYTES = frozenset({"hashes", "contents", "upload", "download", "read_back"})
+
+
 class Board:
-    """Where one item says how far it is; a context: nothing stands there afterwards."""
+    """Where one item says how far it is; a context: nothing stands there afterwards.
+
+    "table match" and "table audit_log" are one step, `table`: done are tables, of all there are.
+    Told without a number of all (`of` 0), `done` are bytes of the one in hand.
+    """
 
     def __init__(self, folder: Path, claim: Claim) -> None:
         self._path = folder / FOLDER / f"{claim.item_id}.json"
-        self._claim = claim
-        self._step, self._began_at, self._written_at = "", 0.0, 0.0
+        self._told = Progress(
+            job_id=claim.job_id, kind=claim.kind, step="", done=0, of=0, began_at=0.0, at=0.0
+        )
+        self._before = self._last = 0  # bytes of those that are done, and of the one in hand
+        self._written_at = 0.0
 
     def tell(self, step: str, done: int, of: int) -> None:
         """Write it down, twice a second at most. A full disk is not what work ends of."""
-        at = time.time()
-        if step != self._step:
-            self._step, self._began_at = step, at
-        if abs(at - self._written_at) < EVERY_S:
+        self._note(step, done, of, time.time())
+        if abs(self._told.at - self._written_at) < EVERY_S:
             return
-        self._written_at = at
-        told = Progress(
-            job_id=self._claim.job_id,
-            kind=self._claim.kind,
-            step=step,
-            done=done,
-            of=of,
-            began_at=self._began_at,
-            at=at,
-        )
+        self._written_at = self._told.at
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             beside = self._path.with_suffix(".new")
-            beside.write_bytes(msgspec.json.encode(told))
+            beside.write_bytes(msgspec.json.encode(self._told))
             beside.replace(self._path)
+
+    def _note(self, step: str, done: int, of: int, at: float) -> None:
+        told, name = self._told, step.partition(" ")[0]
+        if name != told.step.partition(" ")[0]:
+            told.began_at, told.done, told.of, told.size = at, 0, 0, 0
+        if step != told.step or done < self._last:  # another one, or another part of it
+            self._before = told.size
+        told.step, told.at = step, at
+        if of:
+            told.done, told.of = done, of
+        if name in IN_BYTES:
+            told.size = done
+        elif not of:
+            told.size, self._last = self._before + done, done
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ from app.backups import catalogue
 from app.backups.depot import Depot
 from app.backups.journal import Journal, Step
 from app.backups.manifest import Made
-from app.backups.models import GOOD, Backup, State
+from app.backups.models import GOOD, Backup, State, needs_of
 from app.backups.restore import forget_kept, settle
 from app.backups.retention import Candidate, Policy, Verdict, decide
 from app.backups.schedule import PRESETS, kept_of_each
@@ -76,6 +76,12 @@ def throw_away(depot: Depot, backup: Backup) -> None:
             ),
             file=backup.file,
         )
+    if built := next((row for row in others if backup.id in needs_of(row)), None):
+        raise RequestError(
+            N_("%(file)s stays: %(other)s builds on it. Delete that one first."),
+            file=backup.file,
+            other=built.file,
+        )
     _throw_away(depot, backup.file)
     persist(lambda session: note(session, "backup.delete", about, before={"file": backup.file}))
     catalogue.forget(backup.id)
@@ -84,7 +90,8 @@ def throw_away(depot: Depot, backup: Backup) -> None:
 def _candidate(row: Backup) -> Candidate:
     ours = row.made == Made.SCHEDULED and row.trusted and row.name in PRESETS
     good = row.state in GOOD
-    return Candidate(row.id, row.type, row.at, good, row.pinned, row.name if ours else None)
+    schedule = row.name if ours else None
+    return Candidate(row.id, row.type, row.at, good, row.pinned, schedule, needs_of(row))
 
 
 def _throw_away(depot: Depot, name: str) -> None:
@@ -104,6 +111,6 @@ def _empty_trash(trash: Path) -> None:
 def _forget_old_restores(depot: Depot) -> None:
     journal = Journal(depot.folder)
     for entry in journal.entries():
-        if entry.kept and entry.step is not Step.SWAPPING and entry.kept_until < now():
+        if entry.keeps and entry.step is not Step.SWAPPING and entry.kept_until < now():
             forget_kept(depot, entry)
             journal.put(entry)

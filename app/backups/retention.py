@@ -4,7 +4,7 @@ Only good backups count (verified or drilled): a folder full of damaged ones pus
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from zoneinfo import ZoneInfo
@@ -38,6 +38,7 @@ class Candidate:
     good: bool
     pinned: bool = False
     schedule: str | None = None  # whose it is
+    needs: frozenset[str] = frozenset()  # ids of all that it builds on
 
 
 @dataclass(slots=True)
@@ -69,15 +70,37 @@ def decide(
 
     Of what a schedule made, as many stay as `keeps` says; the policy is for all others. Whatever
     they say: the newest good one of a type is kept, and so is all of an empty policy, what is
-    pinned, and what carries a time that has not come yet.
+    pinned, and what carries a time that has not come yet. A chain is one thing: what builds on
+    others is good when they are, and they stay as long as it does.
     """
-    ordered = sorted(candidates, key=lambda one: (*_group(one), one.at, one.id), reverse=True)
+    sound = _sound(list(candidates))
+    ordered = sorted(sound, key=lambda one: (*_group(one), one.at, one.id), reverse=True)
     verdicts: list[Verdict] = []
     for (_type, schedule), group in groupby(ordered, key=_group):
         keep = (keeps or {}).get(schedule)
         rules = policy if keep is None else Policy(count=keep)
         verdicts += _decide_alike(rules, [Verdict(one) for one in group], now, zone)
+    _keep_bases(verdicts)
     return sorted(verdicts, key=lambda v: (v.candidate.at, v.candidate.id), reverse=True)
+
+
+def _sound(candidates: list[Candidate]) -> list[Candidate]:
+    """Good is only what finds all it builds on, and that good too."""
+    good = {one.id for one in candidates if one.good}
+    return [replace(one, good=one.good and one.needs <= good) for one in candidates]
+
+
+def _keep_bases(verdicts: list[Verdict]) -> None:
+    """What something that stays builds on stays too, and what that builds on in its turn."""
+    by_id = {verdict.candidate.id: verdict for verdict in verdicts}
+    waiting = [verdict.candidate for verdict in verdicts if verdict.keep]
+    while waiting:
+        one = waiting.pop()
+        for base in (by_id[needed] for needed in sorted(one.needs) if needed in by_id):
+            if not base.keep:
+                base.keep, base.why = True, []
+                waiting.append(base.candidate)
+            base.why.append(Sentence(N_("%(id)s builds on it"), {"id": one.id[:8]}))
 
 
 def _group(one: Candidate) -> tuple[str, str]:

@@ -44,6 +44,7 @@ def _as_it_comes(session: Session, name: str) -> BackupSchedule:
     return BackupSchedule(
         name=name,
         type=Type.FULL.value,
+        incremental=False,
         hour=hour,
         weekday=0,
         day=1,
@@ -54,7 +55,7 @@ def _as_it_comes(session: Session, name: str) -> BackupSchedule:
 
 
 def change(session: Session, name: str, wanted: Mapping[str, Any]) -> BackupSchedule:
-    """Change some of type, hour, weekday, day, keep and enabled. RequestError says what is wrong.
+    """Change some of what `facts` has. RequestError says what is wrong.
 
     A schedule with other times begins anew: it catches up with nothing that was due before.
     """
@@ -73,7 +74,7 @@ def change(session: Session, name: str, wanted: Mapping[str, Any]) -> BackupSche
 
 def facts(schedule: BackupSchedule) -> dict[str, Any]:
     """What can be changed of it."""
-    return {name: getattr(schedule, name) for name in ("type", *_WHEN, "keep")}
+    return {name: getattr(schedule, name) for name in ("type", "incremental", *_WHEN, "keep")}
 
 
 def _named(session: Session, name: str) -> BackupSchedule:
@@ -87,7 +88,7 @@ def _named(session: Session, name: str) -> BackupSchedule:
 
 
 def _checked(key: str, value: Any) -> Any:
-    if key == "enabled":
+    if key in {"enabled", "incremental"}:
         return bool(value)
     if key == "type":
         return checked_type(str(value)).value
@@ -167,10 +168,11 @@ def _take(session: Session, name: str, due: datetime, by: str) -> int | None:
     free = or_(table.taken_at.is_(None), table.taken_at < due)
     ours = update(table).where(table.name == name, table.enabled, table.since < due, free)
     ours = ours.values(taken_at=due).execution_options(synchronize_session=False)
-    type_ = session.scalar(ours.returning(table.type))
-    if type_ is None:
+    taken = session.execute(ours.returning(table.type, table.incremental)).one_or_none()
+    if taken is None:
         return None
-    request = create_request(name, Type(type_), made=Made.SCHEDULED)
+    type_, incremental = taken
+    request = create_request(name, Type(type_), made=Made.SCHEDULED, incremental=incremental)
     return submit(session, request, by=by, trigger=Trigger.SCHEDULE).job_id
 
 
@@ -178,17 +180,22 @@ def _take(session: Session, name: str, due: datetime, by: str) -> int | None:
 
 
 def late(session: Session, zone: str, at: datetime) -> list[Sentence]:
+    """What `late_by_name` found."""
+    return list(late_by_name(session, zone, at).values())
+
+
+def late_by_name(session: Session, zone: str, at: datetime) -> dict[str, Sentence]:
     """A sentence for each schedule whose last due time has no good backup after it.
 
     Any good one counts that holds as much, whoever asked for it.
     """
-    found = []
+    found = {}
     for schedule in schedules(session):
         due = last_due(crontab(schedule), zone, at - GRACE)
         expected = schedule.enabled and due > schedule.since
         if expected and not _is_made(session, schedule.type, due):
             values = {"name": schedule.name, "due": due, "type": schedule.type}
-            found.append(Sentence(LATE, values))
+            found[schedule.name] = Sentence(LATE, values)
     return found
 
 

@@ -13,9 +13,10 @@ from alembic.script import ScriptDirectory
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 
-# The catalogue describes the folder of archives, which no restore changes: it is carried over.
-CATALOGUE = "backup"
-LEFT_OUT = frozenset({CATALOGUE, "alembic_version"})
+# The catalogue describes the folder of archives, which no restore changes: it is carried over. So
+# are what is known of copies elsewhere and what people were told of.
+CARRIED = ("backup", "backup_copy", "backup_incident")
+LEFT_OUT = frozenset({*CARRIED, "alembic_version"})
 
 _one_migration = threading.Lock()  # Alembic's `op` is one per process
 

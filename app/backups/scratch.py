@@ -112,7 +112,7 @@ def fill(archive: Archive, place: Place, tell: Tell) -> None:
     with place.connect() as connection:
         for number, told in enumerate(content.tables):
             tell(f"load {told.name}", number, len(content.tables))
-            rows.load(connection, as_table(told), archive.lines(told))
+            rows.load(connection, as_table(told), _told(archive.lines(told), tell, told.name))
             connection.commit()
     _prove(archive, place, tell)
     with place.connect() as connection:
@@ -121,6 +121,15 @@ def fill(archive: Archive, place: Place, tell: Tell) -> None:
     with place.connect() as connection:
         _finish(connection, schema_at(head()).tables)
         connection.commit()
+
+
+def _told(pieces: Iterator[bytes], tell: Tell, table: str) -> Iterator[bytes]:
+    """A large table takes long: it is told how much of it has come, and can be stopped."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        tell(f"load {table}", size, 0)
+        yield piece
 
 
 def _prove(archive: Archive, place: Place, tell: Tell) -> None:

@@ -6,15 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.backups.depot import Depot
+from app.backups.incidents import can_tell, not_copied
+from app.backups.keyring import Ring
 from app.backups.models import GOOD, Backup, BackupSchedule, State
+from app.backups.offsite import far_of
+from app.backups.offsite_copies import Standing, standing
 from app.backups.progress import Progress, in_hand
 from app.backups.schedule import late, next_run, schedules
 from app.core.text import N_, Sentence
+
+if TYPE_CHECKING:
+    from config import Config
 
 
 class Level(StrEnum):
@@ -45,7 +53,9 @@ class Status:
     good: int
     size: int
     free: int
-    key_confirmed: bool | None  # an identity has opened an archive; None: nothing is encrypted
+    key_confirmed: bool | None  # somebody has shown that he has a key; None: nothing is encrypted
+    offsite: Standing | None  # None: no far side is set
+    can_tell: bool  # a letter about trouble would reach somebody
     in_hand: Sequence[Progress]
     problems: Sequence[Problem]
 
@@ -61,10 +71,12 @@ class Status:
         return (self.at - self.last_good.at).total_seconds() if self.last_good else None
 
 
-def status(session: Session, depot: Depot, zone: str, at: datetime) -> Status:
-    """Look at the catalogue, the schedules and the disk. Opens no archive."""
+def status(session: Session, depot: Depot, config: "Config", at: datetime) -> Status:
+    """Look at the catalogue, the schedules and the disk. Opens no archive, asks no far side."""
     rows = session.scalars(select(Backup).order_by(Backup.at.desc(), Backup.id)).all()
+    zone = config.time_zone
     plans, overdue = schedules(session), late(session, zone, at)
+    there = _far_standing(session, config, at)
     good = [row for row in rows if row.state in GOOD]
     runs = [due for one in plans if (due := next_run(one, zone, at))]
     free = shutil.disk_usage(_there(depot.folder)).free
@@ -79,8 +91,32 @@ def status(session: Session, depot: Depot, zone: str, at: datetime) -> Status:
         free=free,
         key_confirmed=_key_confirmed(depot, rows),
         in_hand=in_hand(depot.folder),
-        problems=_problems(rows, plans, overdue, free),
+        offsite=there,
+        can_tell=can_tell(session, config),
+        problems=sorted(
+            [
+                *_problems(rows, plans, overdue, free),
+                *_of_copies(there),
+                *_of_keys(depot, at),
+            ],
+            key=lambda problem: problem.level != Level.CRITICAL,
+        ),
     )
+
+
+def _far_standing(session: Session, config: "Config", at: datetime) -> Standing | None:
+    far = far_of(config.offsite)
+    return standing(session, far.name, config.offsite.keep, at) if far else None
+
+
+def _of_copies(there: Standing | None) -> list[Problem]:
+    """Not what has just been made: a copy takes its time."""
+    told = not_copied(there) if there and there.failing else None
+    return [Problem(Level.WARNING, told)] if told else []
+
+
+def _of_keys(depot: Depot, at: datetime) -> list[Problem]:
+    return [Problem(Level.WARNING, told) for told in Ring(depot.keys.folder).doubts(at)]
 
 
 def _last_drilled(rows: Sequence[Backup]) -> Backup | None:
@@ -117,13 +153,15 @@ def _problems(
 _BAD = {
     State.CORRUPT: N_("Damaged backups: %(count)s."),
     State.MISSING: N_("Backups whose file is missing: %(count)s."),
+    State.INCOMPLETE: N_("Backups that lack files of the media folder: %(count)s."),
 }
 
 
 def _key_confirmed(depot: Depot, rows: Sequence[Backup]) -> bool | None:
     if not depot.keys.recipients():
         return None
-    return any(row.encrypted and row.drilled_at for row in rows)
+    proved = any(key.in_force and key.proved_at for key in Ring(depot.keys.folder).known())
+    return proved or any(row.encrypted and row.drilled_at for row in rows)
 
 
 def _there(folder: Path) -> Path:

@@ -1,7 +1,8 @@
 """The exchange: the live database's content for another's, at once, for everybody, or not at all.
 
-SQLite: the backup API writes into the live file, in one transaction of its own. It holds the only
-writer's lock from its first step on; at that moment the old content is copied aside.
+SQLite: the new content is brought beside the old one, and they exchange their root pages (`roots`).
+Where the live file has other tables, or none, nobody of this version is at work in it: there the
+backup API writes over it, and the old content is copied aside while it holds the writer's lock.
 PostgreSQL: the tables change schemas in one transaction that has locked all of them first. Without
 the locks a transaction under way would write its second half into the other database.
 """
@@ -16,6 +17,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from app.backups import roots
+from app.backups.depot import Tell, tell_nobody
 from app.backups.places import Place
 from app.backups.schema import LEFT_OUT
 from app.core.text import N_, RequestError
@@ -25,7 +28,7 @@ LOCK_WAIT_MS = 800  # at a time: whoever comes meanwhile waits behind us
 PAGES = 1024  # per step of SQLite's backup; nobody writes to the source, so it never starts anew
 
 
-def swap(live: Place, new: Place, keep: str | Path, mark: int) -> float:
+def swap(live: Place, new: Place, keep: str | Path, mark: int, tell: Tell = tell_nobody) -> float:
     """Put the content of `new` in place of the live one's, which is kept; seconds of standstill.
 
     `keep` is a file (SQLite) or a schema (PostgreSQL). RequestError when the lock cannot be had;
@@ -35,13 +38,28 @@ def swap(live: Place, new: Place, keep: str | Path, mark: int) -> float:
         if _is_broken(live.file):
             _set_aside(live.file, Path(keep))
         try:
+            if roots.fits(live.file, new.file):
+                return _swap_roots(live.file, new.file, Path(keep), mark, tell)
             return _swap_file(live.file, new.file, Path(keep), mark)
         except sqlite3.Error as error:
+            if str(error) == "database is locked":
+                raise busy() from error
             raise RequestError(
                 N_("The database could not be exchanged (%(reason)s); it is as it was."),
                 reason=error,
             ) from error
     return _swap_tables(live, new, str(keep))
+
+
+def settle_swap(live: Place, keep: str | Path, mark: int) -> bool:
+    """Whether an exchange that was cut off happened; what was left to do of it is done."""
+    happened = has_swapped(live, keep, mark)
+    if live.on_sqlite and live.file.exists() and roots.has_twins(live.file):
+        if happened:
+            _keep_old(live.file, Path(keep))
+        else:
+            roots.clear(live.file, PATIENCE_S)
+    return happened
 
 
 def has_swapped(live: Place, keep: str | Path, mark: int) -> bool:
@@ -55,7 +73,8 @@ def has_swapped(live: Place, keep: str | Path, mark: int) -> bool:
         return str(keep) in sa.inspect(connection).get_schema_names()
 
 
-def _busy() -> RequestError:
+def busy() -> RequestError:
+    """Nobody let go of the lock."""
     return RequestError(
         N_(
             "The database was busy for %(seconds)s s without a pause; nothing was changed. "
@@ -85,6 +104,33 @@ def _set_aside(live: Path, keep: Path) -> None:
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             Path(f"{live}{ending}").replace(f"{keep}.broken{ending}")
+
+
+def _swap_roots(live: Path, new: Path, keep: Path, mark: int, tell: Tell) -> float:
+    logged = roots.last_of_log(live)
+    try:
+        longest = roots.bring_beside(live, new, PATIENCE_S, tell)
+        stopped_s = roots.exchange(live, new, mark, PATIENCE_S, logged)
+    except BaseException:
+        with suppress(sqlite3.Error):  # else the next restore does it
+            roots.clear(live, PATIENCE_S)
+        raise
+    _keep_old(live, keep)
+    return max(longest, stopped_s)
+
+
+def _keep_old(live: Path, keep: Path) -> None:
+    try:
+        roots.keep_old(live, keep, PATIENCE_S)
+    except (sqlite3.Error, OSError) as error:
+        raise RequestError(
+            N_(
+                "The database was exchanged, but what it replaced could not be put aside "
+                "(%(reason)s). Nothing of it is lost: make room; the next restore, undo or prune "
+                "puts it aside."
+            ),
+            reason=error,
+        ) from error
 
 
 def _swap_file(live: Path, new: Path, keep: Path, mark: int) -> float:
@@ -123,7 +169,7 @@ class _Steps:
             self._locked_at = time.monotonic()
             self._kept.complete()
         elif time.monotonic() > self._give_up_at:
-            raise _busy()
+            raise busy()
 
 
 class _Kept:
@@ -166,14 +212,14 @@ def _swap_tables(live: Place, new: Place, keep: str) -> float:
             with live.connect() as connection:
                 return _exchange(connection, new.schema or "", keep)
         except OperationalError as error:
-            if getattr(error.orig, "sqlstate", "") not in _LOCKED:
+            if getattr(error.orig, "sqlstate", "") not in LOCKED:
                 raise
             if time.monotonic() > give_up_at:
-                raise _busy() from error
+                raise busy() from error
         time.sleep(0.2)  # let those pass who waited behind us
 
 
-_LOCKED = ("55P03", "40P01")  # lock not available, deadlock
+LOCKED = ("55P03", "40P01")  # lock not available, deadlock
 
 
 def _exchange(connection: sa.Connection, new: str, keep: str) -> float:

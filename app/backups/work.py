@@ -10,16 +10,19 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from app.backups import catalogue
+from app.backups import catalogue, previews
 from app.backups.archive import Archive, opened, verify
+from app.backups.choice import from_params
 from app.backups.depot import Depot, LockedError, Tell, tell_nobody
 from app.backups.drill import drill
+from app.backups.journal import Entry
 from app.backups.keys import Keys, identities
 from app.backups.layout import DamagedError
 from app.backups.manifest import Made, Type
 from app.backups.members import MissingIdentityError
 from app.backups.models import Backup, State
 from app.backups.places import Place
+from app.backups.preview import preview
 from app.backups.progress import Board
 from app.backups.prune import prune
 from app.backups.request import PATIENT, prune_request
@@ -73,6 +76,7 @@ def bench_of(config: "Config", tell: Tell = tell_nobody) -> Bench:
         config.secret_key,
         wanted.identity_file,
         wanted.undo_days,
+        wanted.media.resolve(),
     )
     policy = Policy(wanted.keep, wanted.daily, wanted.weekly, wanted.monthly, wanted.yearly)
     return Bench(depot, policy, ZoneInfo(config.time_zone), tell)
@@ -104,6 +108,7 @@ def handlers(bench: Bench) -> dict[str, Handler]:
         "create_backup": create_backup,
         "verify_backup": verify_backup,
         "drill_backup": drill_backup,
+        "preview_backup": preview_backup,
         "restore_backup": restore_backup,
         "undo_restore": undo_restore,
         "prune_backups": prune_backups,
@@ -142,7 +147,8 @@ def _guarded(bench: Bench, work: Work) -> Callable[[Claim, Worker], None]:
 
 
 def _wait_or_fail(claim: Claim, report: Report) -> None:
-    if not _params(claim).get(PATIENT):
+    """Who presses a button is told at once; what was taken up again, after a restore say, waits."""
+    if not _params(claim).get(PATIENT) and claim.fence == 1:
         persist(lambda session: ledger.fail(session, claim, report))
         return
     again = LOCKED_AGAIN_S
@@ -171,15 +177,18 @@ def create_backup(bench: Bench, claim: Claim) -> None:
     order = Order(claim.key, wanted["name"], Type(wanted["type"]), Made(wanted["made"]))
     depot = bench.depot
     with depot.locked():
+        if wanted.get("incremental"):
+            order = replace(order, base=catalogue.sound_base(depot, order.type, bench.tell))
         path = _made_before(depot, order) or create(depot, order, bench.tell)
         with opened(path, identities(depot.identity_file)) as archive:
             row = catalogue.described(depot, archive) | {"job_id": claim.job_id}
-            to_drill = wanted["drill"] and row["engine"] and archive.readable
+            to_drill = wanted["drill"] and archive.manifest.drillable and archive.readable
             try:
                 verify(archive, bench.tell)
                 found = {"state": State.VERIFIED, "verified_at": now()}
                 if to_drill:
                     found |= _drilled(drill(depot, path, bench.tell).seconds)
+                found |= catalogue.lacking(archive)
             except DamagedError as error:
                 row |= {"state": State.CORRUPT, "message": error.sentence}
                 persist(lambda session: catalogue.record(session, row))
@@ -205,6 +214,7 @@ def verify_backup(bench: Bench, claim: Claim) -> None:
     ):
         _refuse_exchanged(backup, archive)
         was_read = verify(archive, bench.tell)
+        lacking = catalogue.lacking(archive)
     state = State.DRILLED if backup.drilled_at else State.VERIFIED
     message = Sentence(
         N_("%(file)s is whole.")
@@ -212,7 +222,7 @@ def verify_backup(bench: Bench, claim: Claim) -> None:
         else N_("%(file)s is whole; what is encrypted in it was not read."),
         {"file": backup.file},
     )
-    found = {"state": state, "verified_at": now(), "message": None}
+    found = {"state": state, "verified_at": now(), "message": None, **lacking}
     _finish(claim, message, lambda session: catalogue.note(session, backup.id, **found))
 
 
@@ -221,12 +231,27 @@ def drill_backup(bench: Bench, claim: Claim) -> None:
     backup = _known(claim.key)
     with bench.depot.locked(), _noting_faults(bench, backup) as path:
         drilled = drill(bench.depot, path, bench.tell)
+        with opened(path, identities(bench.depot.identity_file)) as archive:
+            lacking = catalogue.lacking(archive)
     message = Sentence(
         N_("%(file)s was restored into a scratch database: %(rows)s rows in %(seconds)s s."),
         {"file": backup.file, "rows": drilled.rows, "seconds": round(drilled.seconds, 1)},
     )
-    found = {"verified_at": now(), "message": None, **_drilled(drilled.seconds)}
+    found = {"verified_at": now(), "message": None, **_drilled(drilled.seconds), **lacking}
     _finish(claim, message, lambda session: catalogue.note(session, backup.id, **found))
+
+
+def preview_backup(bench: Bench, claim: Claim) -> None:
+    """What a restore would change; the page of the backup shows it."""
+    backup, folder = _known(claim.key), bench.depot.folder
+    part = from_params(_params(claim).get("part") or {})
+    with _noting_faults(bench, backup) as path:
+        found = preview(bench.depot, path, bench.tell, part)
+    previews.put(folder, backup.id, claim.job_id, found, part)
+    message = Sentence(
+        N_("%(file)s was compared with what is live; nothing was changed."), {"file": backup.file}
+    )
+    _finish(claim, message, lambda _session: None)
 
 
 def restore_backup(bench: Bench, claim: Claim) -> None:
@@ -238,7 +263,9 @@ def restore_backup(bench: Bench, claim: Claim) -> None:
     with reading() as session:
         by = session.scalar(select(Job.requested_by).where(Job.id == claim.job_id)) or ""
     with bench.depot.locked(), _noting_faults(bench, backup) as path:
-        restore(bench.depot, path, Terms(by, trust=bool(wanted.get("trust"))), bench.tell)
+        part = from_params(wanted.get("part") or {})
+        terms = Terms(by, bool(wanted.get("trust")), part)
+        _ended(claim, restore(bench.depot, path, terms, bench.tell))
 
 
 def undo_restore(bench: Bench, claim: Claim) -> None:
@@ -246,7 +273,15 @@ def undo_restore(bench: Bench, claim: Claim) -> None:
     with reading() as session:
         by = session.scalar(select(Job.requested_by).where(Job.id == claim.job_id)) or ""
     with bench.depot.locked():
-        undo(bench.depot, by, bench.tell)
+        _ended(claim, undo(bench.depot, by, bench.tell))
+
+
+def _ended(claim: Claim, entry: Entry) -> None:
+    """Where the ledger itself was not exchanged, the item is still in it."""
+    if entry.kept is None:
+        told = N_("Restored from %(file)s: %(part)s.")
+        values = {"file": entry.file, "part": entry.part or "media"}
+        _finish(claim, Sentence(told, values), lambda _session: None)
 
 
 def prune_backups(bench: Bench, claim: Claim) -> None:

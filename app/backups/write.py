@@ -13,9 +13,10 @@ from typing import BinaryIO
 import msgspec
 import sqlalchemy as sa
 
-from app.backups import keys, layout, rows
+from app.backups import keys, layout, media, rows
 from app.backups import manifest as contents
-from app.backups.depot import Depot, Tell, sync_folder, tell_nobody
+from app.backups.chain import Holdings, holdings
+from app.backups.depot import Depot, Tell, media_folder, sync_folder, tell_nobody
 from app.backups.layout import ZipWriter
 from app.backups.manifest import Content, Made, Manifest, Part, TableContent, Type
 from app.backups.members import LEVEL, WINDOW_LOG_MAX, Packer
@@ -36,6 +37,7 @@ class Order:
     name: str
     type: Type
     made: Made = Made.MANUAL
+    base: Path | None = None  # the archive it is to build on
 
 
 def create(depot: Depot, order: Order, tell: Tell = tell_nobody) -> Path:
@@ -87,15 +89,26 @@ class _Archive:
     database: contents.Database | None = None
     revision: str = ""
     snapshot: datetime | None = None
+    media: contents.Media | None = None
+    holdings: Holdings = field(default_factory=Holdings)
 
     def write(self) -> Manifest:
         recipients = self.depot.keys.recipients()
+        self.holdings = holdings(self.depot.keys, self.order.base)
         writer = ZipWriter(self.file)
         packer = Packer(writer, recipients)
-        text = readme(self.order.id, self.depot.keys.public(), encrypted=bool(recipients))
+        text = readme(
+            self.order.id,
+            self.depot.keys.public(),
+            encrypted=bool(recipients),
+            media=self._has_media(),
+            chain=bool(self.holdings.there),
+        )
         packer.add_as_is(layout.README, text)
         if self.order.type in (Type.FULL, Type.DATABASE):
             self._write_database(packer)
+        if self._has_media():
+            self._write_media(packer)
         if self.order.type in (Type.FULL, Type.SETTINGS):
             self.tell("settings", 0, 0)
             packer.add("settings/settings.json", [_as_json(self.depot.settings)])
@@ -122,25 +135,53 @@ class _Archive:
         engine = self.depot.live.engine_name
         self.database = contents.Database(engine, server, counts, tuple(sorted(LEFT_OUT)))
 
+    def _has_media(self) -> bool:
+        """A full one goes without a folder that is not there."""
+        folder = self.depot.media
+        there = folder is not None and folder.is_dir()
+        if self.order.type is Type.MEDIA and not there:
+            raise RequestError(
+                N_("There is no media folder at %(folder)s: make it, or set MEDIA_DIR."),
+                folder=folder or "",
+            )
+        return there and self.order.type in (Type.FULL, Type.MEDIA)
+
+    def _write_media(self, packer: Packer) -> None:
+        """After the rows: what they speak of is there still, and more is no harm."""
+        self.tell("media", 0, 0)
+        with media.snapshot(media_folder(self.depot), self.depot.staging / "media") as held:
+            self.snapshot = self.snapshot or now()
+            self.media = media.store(packer, self.holdings, held, self.tell)
+
     def _write_table(self, packer: Packer, connection: sa.Connection, table: Table) -> TableContent:
         whole = hashlib.sha256()
         parts = []
         for number, pieces in enumerate(_in_parts(rows.lines(connection, table))):
             noted = _Noted(pieces, self.tell, f"table {table.name}")
             member = packer.add(f"db/logical/{table.name}/{number:05}.jsonl", noted.read(whole))
+            self._keep_once(packer, member.name, noted.hash.hexdigest())
             parts.append(Part(member.name, noted.rows, noted.hash.hexdigest()))
         columns = tuple((column.name, column.kind.value) for column in table.columns)
         count = sum(part.rows for part in parts)
         return TableContent(table.name, columns, table.key, count, whole.hexdigest(), tuple(parts))
 
+    def _keep_once(self, packer: Packer, name: str, sha256: str) -> None:
+        """Only when it has been read does one know whether an earlier archive has it."""
+        content = self.holdings.content(sha256)
+        if self.holdings.borrow(name, content):
+            packer.drop()
+        else:
+            packer.call(content)
+
     def _manifest(self, packer: Packer, recipients: list[str]) -> Manifest:
         public = self.depot.keys.public()
         members = tuple(packer.members)
         at = now()
+        version = contents.PLAIN_ROWS if self._is_plain() else contents.READS
         return Manifest(
             format=contents.FORMAT,
-            format_version=contents.VERSION,
-            min_reader=contents.VERSION,
+            format_version=version,
+            min_reader=version,
             id=self.order.id,
             name=self.order.name,
             type=self.order.type,
@@ -160,7 +201,14 @@ class _Archive:
                 len(members) + 2,
             ),
             signature=contents.Signature("ed25519", public),
+            media=self.media,
+            bases=self.holdings.bases(),
+            borrowed=tuple(self.holdings.borrowed),
         )
+
+    def _is_plain(self) -> bool:
+        """Then readers of the first version can read it."""
+        return self.media is None and not self.holdings.borrowed
 
     def _sign(self, writer: ZipWriter, manifest: bytes) -> None:
         signature = keys.sign(self.depot.keys.signing(), manifest)

@@ -20,7 +20,7 @@ def init_app(app: Flask, config: "Config") -> None:
 
     from app.cli import (
         audit,
-        backup_schedule,
+        backup_keys,
         details,
         doctor,
         drill,
@@ -35,12 +35,12 @@ def init_app(app: Flask, config: "Config") -> None:
         web,
         worker,
     )
-    from app.cli.base import speak
+    from app.cli.base import hide, speak
 
     fixtures.fixtures.add_command(renormalise.renormalise)
     groups = (
         audit.audit,
-        backup_schedule.backup,
+        backup_keys.backup,
         fixtures.fixtures,
         details.details,
         drill.drill,
@@ -52,6 +52,8 @@ def init_app(app: Flask, config: "Config") -> None:
     )
     for command in (*groups, doctor.doctor, setup.setup, web.web, worker.worker):
         app.cli.add_command(command)
-    if click.get_current_context(silent=True):  # somebody typed a command: answer in his language
+    if context := click.get_current_context(silent=True):  # somebody typed a command
         speak(config.language)
+        hide(context.find_root().command)
     Migrate(app, db, directory=str(HOUSE / "migrations"))
+    hide(app.cli)

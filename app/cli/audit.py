@@ -17,7 +17,7 @@ audit = Group("audit", help=N_("See who changed what, from where."))
 
 @audit.command("list", help=N_("The changes, the newest first."))
 @option("--who", help=N_("By this user only."))
-@option("--via", type=click.Choice([*VIAS]), help=N_("On this way only."))
+@option("--via", type=click.Choice([str(via) for via in VIAS]), help=N_("On this way only."))
 @option("--action", type=click.Choice([*ACTIONS]), help=N_("This action only."))
 @option("--kind", type=click.Choice([*KINDS]), help=N_("Of this kind of thing only."))
 @option("--object", "name", help=N_("Of the thing with this name only."))

@@ -19,10 +19,12 @@ from app.backups import request as requests
 from app.backups.archive import opened, verify
 from app.backups.depot import Depot, LockedError, Tell, tell_nobody
 from app.backups.drill import drill as drill_archive
+from app.backups.hands import UNREACHABLE
 from app.backups.keys import identities
 from app.backups.layout import DamagedError
 from app.backups.manifest import Type
 from app.backups.models import Backup, State
+from app.backups.offsite_work import handlers as offsite_handlers
 from app.backups.present import WORDS, backup_as_dict, step_told
 from app.backups.work import DAMAGED, LOCKED, Bench, bench_of, handlers, surroundings
 from app.cli import watch as watching
@@ -60,6 +62,12 @@ class Unproven(Refused):
     """An archive is not what was written: exit code 4."""
 
     exit_code: ClassVar[int] = 4
+
+
+class Incomplete(Refused):
+    """Files that should be in an archive are not: exit code 3."""
+
+    exit_code: ClassVar[int] = 3
 
 
 class Occupied(Refused):
@@ -137,15 +145,24 @@ def path_of(depot: Depot, text: str) -> Path:
     "type_",
     type=click.Choice([one.value for one in Type]),
     default=Type.FULL.value,
-    help=N_("What goes in: full is the database and the settings."),
+    help=N_("What goes in: full is the database, the media folder and the settings."),
 )
+@option("--incremental", is_flag=True, help=N_("Leave out what the last one of its type has."))
 @option("--name", default="backup", metavar="NAME", help=N_("What to call it."))
 @option("--no-drill", is_flag=True, help=N_("Verify only, without restoring it on trial."))
 @option("--background", is_flag=True, help=N_("Leave it to a worker."))
-def create(type_: str, name: str, no_drill: bool, background: bool) -> None:  # noqa: FBT001
+def create(
+    type_: str,
+    name: str,
+    incremental: bool,  # noqa: FBT001
+    no_drill: bool,  # noqa: FBT001
+    background: bool,  # noqa: FBT001
+) -> None:
     """Through the ledger, by this very process unless it is left to a worker."""
     with typed():
-        request = requests.create_request(name, Type(type_), drill=not no_drill)
+        request = requests.create_request(
+            name, Type(type_), drill=not no_drill, incremental=incremental
+        )
     if background:
         submitted = tasks.submit(request, by=by(), trigger=Trigger.CLI)
         value = {"job_id": submitted.job_id, "id": request.items[0].key}
@@ -153,7 +170,10 @@ def create(type_: str, name: str, no_drill: bool, background: bool) -> None:  # 
         return
     with at_work() as bench:
         do(request, bench)
-    _answer_backup(catalogue.find(request.items[0].key))
+    made = catalogue.find(request.items[0].key)
+    _answer_backup(made)
+    if made.state == State.INCOMPLETE and made.message is not None:
+        raise Incomplete(made.message)
 
 
 @backup.command("verify", help=N_("Check signature and every hash; exit 4 if anything is wrong."))
@@ -210,11 +230,12 @@ def do(request: JobRequest, bench: Bench) -> None:
 def work_through(job_id: int, bench: Bench) -> JobItem:
     """Work on a job of one item until it has ended: the item. Refused when it was not done."""
     with _hands() as worker:
-        work_on(worker, job_id, handlers(bench))
+        kinds = {**handlers(bench), **offsite_handlers(settings, bench.tell)}
+        work_on(worker, job_id, kinds)
     with reading() as session:
         report = job_report(session, job_id)
         (item,) = list_items(session, job_id)
-    if item.state == ItemState.WAITING and item.code == LOCKED:
+    if item.state == ItemState.WAITING and item.code in (LOCKED, UNREACHABLE):
         _refuse_failure(item)  # it is patient, whoever typed the command is not
     if report.is_open:
         watching.watch(job_id)

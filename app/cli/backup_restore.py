@@ -1,6 +1,8 @@
 """`flask backup`, second half: preview, restore, undo, prune, rescan."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlalchemy.exc import DBAPIError
@@ -8,9 +10,12 @@ from sqlalchemy.exc import DBAPIError
 from app.backups import catalogue
 from app.backups import prune as pruning
 from app.backups import request as requests
+from app.backups.archive import opened
+from app.backups.choice import SECTIONS, Part, part_of
 from app.backups.journal import Entry, Journal
+from app.backups.keys import identities
 from app.backups.present import entry_as_dict, preview_as_dict, pruned_as_list
-from app.backups.preview import Preview
+from app.backups.preview import Preview, warnings
 from app.backups.preview import preview as preview_of
 from app.backups.restore import Terms
 from app.backups.restore import restore as restore_archive
@@ -27,6 +32,7 @@ from app.cli.base import (
     say,
     table,
     tell,
+    typed,
     wants_json,
     word,
 )
@@ -36,6 +42,34 @@ from app.core.text import N_, Sentence
 __all__ = ["backup"]
 
 force_option = option("--force", is_flag=True, help=N_("Do not ask."))
+_PART = (
+    option(
+        "--table",
+        "tables",
+        multiple=True,
+        metavar="TABLE",
+        help=N_("Only this table; may be given more than once."),
+    ),
+    option(
+        "--settings",
+        "section",
+        type=click.Choice(list(SECTIONS)),
+        help=N_("Only this section of the stored settings."),
+    ),
+    option(
+        "--media",
+        metavar="PATH",
+        help=N_("Only what is under this path in the media folder; . for all of it."),
+    ),
+)
+
+
+def part_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What of an archive is wanted."""
+    for one in reversed(_PART):
+        command = one(command)
+    return command
+
 
 # --- restoring ------------------------------------------------------------------------------------
 
@@ -43,10 +77,13 @@ force_option = option("--force", is_flag=True, help=N_("Do not ask."))
 @backup.command("preview", help=N_("What a restore would change, table by table; changes nothing."))
 @which
 @identity
-def preview(which: str, identity: Path | None) -> None:
+@part_options
+def preview(which: str, identity: Path | None, **wanted: Any) -> None:
     """Reads both completely."""
+    with typed():
+        part = part_of(**wanted)
     with at_work(identity) as bench:
-        found = preview_of(bench.depot, path_of(bench.depot, which), bench.tell)
+        found = preview_of(bench.depot, path_of(bench.depot, which), bench.tell, part)
     answer(preview_as_dict(found, language()), lambda: _show_preview(found))
 
 
@@ -63,10 +100,18 @@ def _show_preview(found: Preview) -> None:
         tell(warning)
 
 
-def _show_what_changes(path: Path, identity: Path | None) -> None:
+def _show_warnings(path: Path, identity: Path | None) -> None:
+    """What whoever does not want to be asked should know all the same."""
+    depot = bench_for(identity).depot
+    with opened(path, identities(depot.identity_file)) as archive:
+        for warning in warnings(depot, archive):
+            click.echo(warning.to(language()), err=True)
+
+
+def _show_what_changes(path: Path, identity: Path | None, part: Part) -> None:
     try:
         with at_work(identity) as bench:
-            found = preview_of(bench.depot, path, bench.tell)
+            found = preview_of(bench.depot, path, bench.tell, part)
         _show_preview(found)
     except DBAPIError as error:
         reason = str(error.orig).partition("\n")[0]
@@ -82,14 +127,25 @@ def _count(value: int | None) -> str:
 @identity
 @force_option
 @option("--trust", is_flag=True, help=N_("Accept an archive that an unknown installation signed."))
-def restore(which: str, identity: Path | None, force: bool, trust: bool) -> None:  # noqa: FBT001
+@part_options
+def restore(
+    which: str,
+    identity: Path | None,
+    force: bool,  # noqa: FBT001
+    trust: bool,  # noqa: FBT001
+    **wanted: Any,
+) -> None:
     """Here and now, without the ledger: it is part of what is replaced."""
+    with typed():
+        part = part_of(**wanted)
     path = path_of(bench_for().depot, which)
     if not force:
-        _show_what_changes(path, identity)
-        _ask(N_("To replace the live database, type the name of the file"), path.name)
+        _show_what_changes(path, identity, part)
+        _ask(N_("To replace what is live by it, type the name of the file"), path.name)
+    else:
+        _show_warnings(path, identity)
     with at_work(identity) as bench, bench.depot.locked():
-        entry = restore_archive(bench.depot, path, Terms(by(), trust=trust), bench.tell)
+        entry = restore_archive(bench.depot, path, Terms(by(), trust, part), bench.tell)
     db.engine.dispose()
     message = N_(
         "Restored from %(file)s in %(seconds)s s; nobody could write for %(stopped)s s. "

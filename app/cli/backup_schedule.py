@@ -7,6 +7,7 @@ from app.backups import request as requests
 from app.backups import schedule as planning
 from app.backups.manifest import Type
 from app.backups.models import Backup, BackupSchedule
+from app.backups.offsite_work import submit_due
 from app.backups.present import backup_as_dict, schedule_as_dict, status_as_dict
 from app.backups.schedule import PRESETS, change, fire_due, schedules
 from app.backups.status import Level, Status
@@ -62,7 +63,13 @@ def _show_schedules(rows: list[BackupSchedule]) -> None:
 @backup.command("schedule", help=N_("Change when a backup is made by itself, or switch it on."))
 @argument("name", type=click.Choice(list(PRESETS)), help=N_("Which one."))
 @option("--on/--off", "enabled", default=None, help=N_("Switch it on or off."))
-@option("--type", "type", type=click.Choice(list(Type)), help=N_("What goes in."))
+@option("--type", "type", type=click.Choice([one.value for one in Type]), help=N_("What goes in."))
+@option(
+    "--incremental/--whole",
+    "incremental",
+    default=None,
+    help=N_("Leave out what the last one of its type has, or do not."),
+)
 @option("--hour", type=click.IntRange(0, 23), help=N_("At this hour of TIME_ZONE."))
 @option("--weekday", type=click.Choice(DAYS), help=N_("Of the weekly one."))
 @option("--day", type=click.IntRange(1, 28), help=N_("Of the month, for the monthly one."))
@@ -99,6 +106,11 @@ def run_scheduled() -> None:
                 failed = refused
         if made:
             do(requests.prune_request(patient=True), bench)
+        for job_id in submit_due(settings(), by()):
+            try:
+                work_through(job_id, bench)
+            except Refused as refused:
+                failed = refused
     answer([backup_as_dict(row, language()) for row in made], lambda: _show_made(made))
     if failed:
         raise failed
@@ -114,9 +126,8 @@ def _show_made(made: list[Backup]) -> None:
 @backup.command("status", help=N_("Are the backups in order? Exit 1 when they are not."))
 def status() -> None:
     """What the panel and the API say of them."""
-    bench, zone = bench_for(), settings().time_zone
     with reading() as session:
-        found = status_of(session, bench.depot, zone, now())
+        found = status_of(session, bench_for().depot, settings(), now())
     answer(status_as_dict(found, language()), lambda: _show_status(found))
     click.get_current_context().exit(1 if found.level == Level.CRITICAL else 0)
 

@@ -61,6 +61,33 @@ CLICK_MESSAGES = (
     N_("Aborted!"),
 )
 
+# What stands for a value in help texts, and click's own of that kind.
+METAVARS = (
+    N_("[OPTIONS]"),
+    N_("COMMAND [ARGS]..."),
+    N_("BACKUP"),
+    N_("CODE"),
+    N_("DATE"),
+    N_("FILE"),
+    N_("FOLDER"),
+    N_("GROUP"),
+    N_("HOURS"),
+    N_("ID"),
+    N_("[ID]..."),
+    N_("INTEGER RANGE"),
+    N_("ITEM_ID"),
+    N_("KEY"),
+    N_("KIND"),
+    N_("NAME"),
+    N_("NAME,NAME"),
+    N_("NUMBER"),
+    N_("PATH"),
+    N_("TABLE"),
+    N_("TEXT"),
+    N_("USER"),
+    N_("VALUE"),
+)
+
 
 class Refused(click.ClickException):
     """It could not be done: one line for the person, exit code 1."""
@@ -110,6 +137,16 @@ def speak(tongue: str) -> None:
     os.environ["LANGUAGE"] = tongue
 
 
+def hide(group: click.Command) -> None:
+    """List only the commands of the house: Flask's own are for who builds it, and in English."""
+    if isinstance(group, click.Group):
+        for name in NOT_OURS & set(group.commands):
+            group.commands[name].hidden = True
+
+
+NOT_OURS = {"db", "routes", "run", "shell"}
+
+
 def word(message: str) -> str:
     """A message of the catalogue in the language of this process."""
     return text.catalogue(language()).gettext(message) if message else message
@@ -130,11 +167,19 @@ class _Helped:
 
 
 class Option(_Helped, click.Option):
-    """An option; give `help` as N_("…")."""
+    """An option; give `help` as N_("…"), and as `metavar` one of METAVARS."""
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        """In the language of this process."""
+        return word(super().make_metavar(ctx))
 
 
 class Argument(_Helped, click.Argument):
-    """An argument; give `help` as N_("…")."""
+    """An argument; as an option."""
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        """In the language of this process."""
+        return word(super().make_metavar(ctx))
 
 
 class Whole(click.ParamType[int]):
@@ -176,6 +221,10 @@ class _Talking(_Helped, click.Command):
         if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe on Windows knows few letters
             sys.stdout.reconfigure(errors="replace")
         return super().make_context(info_name, args, parent, **extra)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """In the language of this process."""
+        return [word(piece) for piece in super().collect_usage_pieces(ctx)]
 
 
 class Command(_Talking):

@@ -3,6 +3,7 @@
 import functools
 
 import click
+from flask import current_app
 from flask.cli import with_appcontext
 
 import tasks
@@ -17,8 +18,8 @@ from app.sources.registry import source_table
     "doctor",
     cls=Command,
     help=N_(
-        "Check database, queue, worker, disk, sources, the books and backups; exit 1 if anything "
-        "is wrong."
+        "Check database, queue, worker, disk, sources, stored settings, the books and backups; "
+        "exit 1 if anything is wrong."
     ),
 )
 @click.pass_context
@@ -27,7 +28,8 @@ def doctor(ctx: click.Context) -> None:
     """Asks no source anything."""
     config = settings()
     ask_queue = functools.partial(queue.check, tasks.huey)
-    found = checks(source_table(config), config.data_dir, ask_queue, config.time_zone)
+    stored = current_app.extensions["live"].now.problems
+    found = checks(source_table(config), config.data_dir, ask_queue, config.time_zone, stored)
     fine = all(check.ok for check in found)
     value = {"ok": fine, "checks": [_as_dict(check) for check in found]}
     answer(value, lambda: _show(found))

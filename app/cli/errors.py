@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -19,12 +20,14 @@ from app.cli.base import (
     local_time,
     option,
     say,
+    settings,
     table,
     tell,
     typed,
 )
 from app.core.db import reading
 from app.core.text import N_, Sentence
+from app.errors.groups import DAYS, ErrorGroup, group_as_dict, last_midnights, open_groups
 from app.errors.models import FixtureError
 from app.errors.present import error_as_dict
 from app.fixtures.report import get_error, list_errors
@@ -45,34 +48,36 @@ code_option = option(
     help=N_("Only with this code, such as RATE_LIMITED."),
 )
 kind_option = option("--kind", metavar="KIND", help=N_("Only of this work, such as fetch_day."))
+group_option = option(
+    "--group", metavar="GROUP", help=N_("Only of this group; see flask errors groups.")
+)
 
 
 @errors.command("list", help=N_("Open problems, the newest first."))
 @source_option
 @code_option
 @kind_option
+@group_option
 @option("--all", "with_resolved", is_flag=True, help=N_("Those that were resolved too."))
 @option("--limit", type=LIMIT, default=50, help=N_("At most so many."))
 @option("--before", type=ID, metavar="ID", help=N_("Older than this problem: the next page."))
 def list_(
-    source: str | None,
-    code: str | None,
-    kind: str | None,
     with_resolved: bool,  # noqa: FBT001  click hands it over by name
     limit: int,
     before: int | None,
+    **which: str | None,
 ) -> None:
     """Reads only."""
-    wanted = _filter(source, code, kind)
+    wanted = _filter(**which)
     with reading() as session:
         rows = list_errors(session, wanted, with_resolved=with_resolved, before=before, most=limit)
     answer([error_as_dict(row, language()) for row in rows], lambda: _show_list(rows))
 
 
-def _filter(source: str | None, code: str | None, kind: str | None) -> Filter:
+def _filter(source: str | None, code: str | None, kind: str | None, group: str | None) -> Filter:
     with typed():
         name = adapter(source).name if source else None
-    return Filter(source=name, code=code, kind=kind)
+    return Filter(source=name, code=code, kind=kind, group=group)
 
 
 def _show_list(rows: Sequence[FixtureError]) -> None:
@@ -106,6 +111,33 @@ def _show_list(rows: Sequence[FixtureError]) -> None:
     )
 
 
+@errors.command("groups", help=N_("Open problems by their cause, the most frequent first."))
+def groups() -> None:
+    """Reads only."""
+    with reading() as session:
+        found = open_groups(session, last_midnights(DAYS, ZoneInfo(settings().time_zone)))
+    answer([group_as_dict(group, language()) for group in found], lambda: _show_groups(found))
+
+
+def _show_groups(found: Sequence[ErrorGroup]) -> None:
+    if not found:
+        say(N_("There are no open errors."))
+        return
+    head = (N_("Group"), N_("Open"), N_("Code"), N_("First seen"), N_("Last seen"), N_("Message"))
+    rows = [
+        (
+            group.fingerprint,
+            group.open,
+            group.code,
+            local_time(group.first_seen_at),
+            local_time(group.last_seen_at),
+            group.message.to(language()),
+        )
+        for group in found
+    ]
+    table(head, rows)
+
+
 @errors.command("show", help=N_("One problem with its evidence."))
 @argument("error_id", metavar="ID", type=ID, help=N_("The number of an error."))
 def show(error_id: int) -> None:
@@ -132,23 +164,22 @@ def _show_error(row: FixtureError) -> None:
 @source_option
 @code_option
 @kind_option
+@group_option
 @option(
     "--wait", is_flag=True, help=N_("Wait until the job has ended; exit 1 if any of it failed.")
 )
 def retry(
     ids: Sequence[int],
     everything: bool,  # noqa: FBT001  click hands it over by name
-    source: str | None,
-    code: str | None,
-    kind: str | None,
     wait: bool,  # noqa: FBT001
+    **which: str | None,
 ) -> None:
     """One item per problem; those that are being tried already are left out."""
     if bool(ids) == everything:
         raise Mistyped(Sentence(N_("Name the errors to retry by their numbers, or give --all.")))
-    if ids and (source or code or kind):
+    if ids and any(which.values()):
         raise Mistyped(Sentence(N_("A filter goes with --all, not with numbers.")))
-    _submit(_request(ids, _filter(source, code, kind)), wait=wait)
+    _submit(_request(ids, _filter(**which)), wait=wait)
 
 
 def _request(ids: Sequence[int], wanted: Filter) -> JobRequest:

@@ -11,7 +11,9 @@ from typing import NoReturn
 
 import click
 from flask.cli import with_appcontext
+from sqlalchemy.orm import Session
 
+from app.audit.trail import note
 from app.cli.base import (
     Command,
     Mistyped,
@@ -25,6 +27,7 @@ from app.cli.base import (
     wants_json,
     word,
 )
+from app.core.db import persist
 from app.core.text import N_, Sentence
 from app.fixtures.renormalise import Report, Wanted, wanted_of
 from app.fixtures.renormalise import renormalise as read_again
@@ -87,8 +90,15 @@ def renormalise(
     if not yes:
         _ask()
     corrected = _run(wanted, write=True)
+    persist(lambda session: _note(session, wanted, corrected.report))
     _show(corrected, N_("Corrected:"))
     _end(counted, corrected)
+
+
+def _note(session: Session, wanted: Wanted, report: Report) -> None:
+    """Into the audit log, also when Ctrl-C ended it: what was corrected by then is."""
+    rows = sum(found.differing for found in report.rows.values())
+    note(session, "match.renormalise", ("source", wanted.source or "*"), after={"corrected": rows})
 
 
 def at_a_terminal() -> bool:

@@ -11,6 +11,7 @@ from flask.cli import with_appcontext
 
 from app.cli.base import Command, Whole, option
 from app.cli.setup import refuse_without_tables
+from app.core.memory import keep_what_is_loaded
 from app.core.text import N_, RequestError
 
 THREADS = 16
@@ -47,6 +48,7 @@ def web(host: str | None, port: int | None) -> None:
             port=port,
             error=error.strerror or error,
         ) from None
+    keep_what_is_loaded()
     server.run()
 
 

@@ -39,7 +39,7 @@ class Sentence:
 
     def to(self, language: str) -> str:
         """The sentence in `language`; sentences in it are translated too, times are local ones."""
-        values = {name: _as_told(value, language) for name, value in self.values.items()}
+        values = {name: _as_told(name, value, language) for name, value in self.values.items()}
         text = catalogue(language).gettext(self.message)
         return text % values if values else text
 
@@ -61,13 +61,18 @@ def read_times_in(zone: str) -> None:
 
 
 _zone = [ZoneInfo("UTC")]
+_TIMES = {"tr": "%d.%m.%Y %H:%M:%S", "en": "%Y-%m-%d %H:%M:%S"}
+# Places that hold an amount: 20.000 in Turkish. Other numbers may be names, as that of a job.
+_AMOUNTS = {"count", "counted", "items", "num", "submitted", "waiting"}
 
 
-def _as_told(value: object, language: str) -> object:
+def _as_told(name: str, value: object, language: str) -> object:
     if isinstance(value, Sentence):
         return value.to(language)
     if isinstance(value, datetime):
-        return value.astimezone(_zone[0]).strftime("%Y-%m-%d %H:%M:%S")
+        return value.astimezone(_zone[0]).strftime(_TIMES.get(language, _TIMES["en"]))
+    if name in _AMOUNTS and type(value) is int:
+        return f"{value:,}".replace(",", "." if language == "tr" else ",")
     return value
 
 

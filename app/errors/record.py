@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.db import insert_into
 from app.core.text import Sentence
+from app.errors.fingerprint import fingerprint
 from app.errors.models import FixtureError
 
 
@@ -36,6 +37,9 @@ def record_error(session: Session, problem: Problem, now: datetime) -> None:
         "code": problem.code,
         "http_status": problem.http_status,
         "message": problem.message,
+        "fingerprint": fingerprint(
+            problem.source, problem.code, problem.http_status, problem.message
+        ),
         "evidence": dict(problem.evidence),
         "last_seen_at": now,
         "next_try_at": problem.next_try_at,

@@ -1,8 +1,8 @@
 """The threads of a process that ask: apart for each source, and no more of them than help.
 
 A hundred threads that wait for a slow server cost nothing. A hundred that all have an answer in
-hand stand in each other's way: only one of them runs at a time. So there are as many as are waiting
-for the network, found out from how long an answer takes.
+hand stand in each other's way: only one of them runs at a time. So their number grows while the
+process has time left, and shrinks once it has none.
 """
 
 import threading
@@ -11,9 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
-MOST_PER_S = 2500  # what one process can ask for at best, whatever the server
-FEWEST = 8
-MEMORY = 0.05  # of the newest answer in the average
+from app.core.one_core import OneCore
+
+FEWEST = 4
+AT_FIRST = 8
+BUSY = 0.85  # of one core: only one thread computes at a time, so more than that helps nobody
+LOOK_EVERY_S = 0.1
 
 Task = Callable[[], None]
 
@@ -21,13 +24,15 @@ Task = Callable[[], None]
 class Askers:
     """Threads for one source. What is given to them is done in its order, each task once."""
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, most: int, core: OneCore) -> None:
         self._most = most
+        self._core = core
         self._pool = ThreadPoolExecutor(most, name)
         self._tasks: SimpleQueue[Task] = SimpleQueue()
         self._lock = threading.Lock()
         self._running = 0
-        self._takes_s = 0.0  # on average
+        self._enough = min(AT_FIRST, most)
+        self._looked_at, self._cpu_s = time.monotonic(), time.process_time()
 
     def give(self, task: Task) -> None:
         """Add something to do; `wake` sees to somebody doing it."""
@@ -36,27 +41,35 @@ class Askers:
     def wake(self) -> None:
         """Let as many threads run as there is work for and as help."""
         with self._lock:
-            more = min(self._tasks.qsize(), self.enough - self._running)
+            self._look()
+            more = min(self._tasks.qsize(), self._enough - self._running)
             self._running += max(more, 0)
         for _ in range(more):
             self._pool.submit(self._run)
 
-    @property
-    def enough(self) -> int:
-        """How many threads keep this process busy."""
-        return min(max(int(self._takes_s * MOST_PER_S), FEWEST), self._most)
+    def _look(self) -> None:
+        """From time to time: how busy the process was, and what follows from it."""
+        now, cpu_s = time.monotonic(), time.process_time()
+        passed = now - self._looked_at
+        if passed >= LOOK_EVERY_S:
+            busy = (cpu_s - self._cpu_s) / passed
+            self._looked_at, self._cpu_s = now, cpu_s
+            self._enough = how_many(self._enough, self._most, busy, self._tasks.qsize())
 
     def _run(self) -> None:
-        while self._may_go_on():
+        while self._running <= self._enough:
             try:
                 task = self._tasks.get_nowait()
             except Empty:
                 break
-            began = time.monotonic()
+            self._core.join()
             task()
-            self._takes_s += (time.monotonic() - began - self._takes_s) * MEMORY
         with self._lock:
             self._running -= 1
 
-    def _may_go_on(self) -> bool:
-        return self._running <= self.enough
+
+def how_many(now: int, most: int, busy: float, waiting: int) -> int:
+    """How many threads are right after so many, by the share of a core and by what waits."""
+    if busy > BUSY:
+        return max(now - now // 4, min(FEWEST, most))
+    return min(now + now // 2 + 1, most) if waiting else now

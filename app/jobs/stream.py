@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from sqlalchemy.orm import Session
 
 from app.core.db import persist, reading
+from app.core.one_core import OneCore
 from app.jobs import ledger
 from app.jobs.askers import Askers
 from app.jobs.moves import Claim
@@ -28,9 +29,10 @@ from app.sources.limits import AT_ONCE
 
 log = logging.getLogger(__name__)
 
-WRITE_AT = 250  # answers per transaction
+WRITE_AT = 500  # answers per transaction
 WRITE_AFTER_S = 0.5  # or so long after the first of them
-SPARE_S = 0.4
+SPARE_S = 1.0
+MOST_SPARE = 400
 PATIENCE_S = 0.02
 SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
 
@@ -70,14 +72,24 @@ class Streams:
         self._for_others: set[int] = set()
         self._lock = threading.Lock()
 
+    def is_at(self, job_id: int) -> bool:
+        """Whether it is in hand here; then the bell for it is one for others."""
+        with self._lock:
+            return self._is_at(job_id)
+
+    def _is_at(self, job_id: int) -> bool:
+        if job_id in self._running:
+            self._for_others.add(job_id)
+        return job_id in self._running
+
     def work_on(self, job_id: int, slice_s: float = SLICE_S) -> bool:
         """Work on the light items of a job for a slice. True when more of them could run now."""
         with self._lock:
-            if job_id in self._running:
-                self._for_others.add(job_id)  # a second bell for it: another process may have it
+            if self._is_at(job_id):
                 return False
             self._running.add(job_id)
         try:
+            self._pools.core.choose()
             return Stream(self._worker, job_id, self._work, self._pools).run(slice_s)
         finally:
             with self._lock:
@@ -95,13 +107,16 @@ class _Pools:
 
     def __init__(self, work: LightWork) -> None:
         self._work = work
+        self.core = OneCore()
         self._askers: dict[str | None, Askers] = {}
         self._lock = threading.Lock()
 
     def of(self, source: str | None) -> Askers:
         with self._lock:
             if source not in self._askers:
-                self._askers[source] = Askers(f"ask {source}", self._work.at_once(source))
+                self._askers[source] = Askers(
+                    f"ask {source}", self._work.at_once(source), self.core
+                )
             return self._askers[source]
 
     def wake(self) -> None:
@@ -180,7 +195,7 @@ class Stream:
         No more than is asked in a moment: what is claimed can be neither paused nor shared.
         """
         rate = self._back / max(time.monotonic() - self._began, 0.1)
-        return min(max(int(rate * SPARE_S), 64), 500)
+        return min(max(int(rate * SPARE_S), 64), MOST_SPARE)
 
     def _ask(self, claims: list[Claim], before: Mapping[int, Any]) -> None:
         try:

@@ -9,7 +9,7 @@ from app.accounts import people
 from app.accounts.models import User
 from app.audit.trail import note
 from app.core.clock import now
-from app.core.text import N_, RequestError
+from app.core.text import N_, RequestError, Sentence
 from app.jobs.submit import ItemRequest, JobRequest
 from app.mail.letters import Kind
 from app.mail.models import Mail
@@ -19,14 +19,16 @@ KEEP = timedelta(days=90)
 URGENT = 8  # somebody waits for it
 
 
-def letter_request(session: Session, kind: Kind, to: str, language: str) -> JobRequest:
+def letter_request(
+    session: Session, kind: Kind, to: str, language: str, told: Sentence | None = None
+) -> JobRequest:
     """Write down the letter; the job that sends it. Whether anybody has the address is not asked.
 
     So that a request for a reset link takes the same time for every address.
     """
     at = now()
     session.execute(delete(Mail).where(Mail.asked_at < at - KEEP))
-    mail = Mail(kind=kind, to=to, language=language, asked_at=at)
+    mail = Mail(kind=kind, to=to, language=language, asked_at=at, told=told)
     session.add(mail)
     session.flush()
     items = [ItemRequest(KIND, str(mail.id))]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
-from app.core.text import N_, catalogue
+from app.core.text import N_, Sentence, catalogue
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "mail"
 
@@ -20,6 +20,12 @@ class Kind(StrEnum):
     INVITE = "invite"
     RESET = "reset"
     TEST = "test"
+    BACKUP_ALERT = "backup_alert"
+    BACKUP_OVER = "backup_over"
+    BACKUP_DIGEST = "backup_digest"
+
+
+ABOUT_BACKUPS = frozenset({Kind.BACKUP_ALERT, Kind.BACKUP_OVER, Kind.BACKUP_DIGEST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,23 @@ _LETTERS: Mapping[Kind, _Words] = {
             N_("If it was not you, do nothing: your password stays as it is."),
         ],
     ),
+    Kind.BACKUP_ALERT: _Words(
+        N_("Fikstür: something is wrong with the backups"),
+        [N_("Hello %(name)s,"), N_("this needs somebody who looks at it:")],
+        N_("Look at the backups"),
+        [N_("You get one letter about it, and one when it is over.")],
+    ),
+    Kind.BACKUP_OVER: _Words(
+        N_("Fikstür: the backups are in order again"),
+        [N_("Hello %(name)s,"), N_("this is over:")],
+        N_("Look at the backups"),
+    ),
+    Kind.BACKUP_DIGEST: _Words(
+        N_("Fikstür: the backups of the week"),
+        [N_("Hello %(name)s,"), N_("how the backups are:")],
+        N_("Look at the backups"),
+        [N_("You can switch this letter off on the page Settings (BACKUP_MAIL).")],
+    ),
     Kind.TEST: _Words(
         N_("Fikstür can send mail"),
         [
@@ -74,18 +97,19 @@ class Reader:
     link: str | None = field(default=None, repr=False)
 
 
-def write(kind: Kind, reader: Reader, sender: str) -> EmailMessage:
-    """The letter, ready to be sent."""
+def write(kind: Kind, reader: Reader, sender: str, news: Sentence | None = None) -> EmailMessage:
+    """The letter, ready to be sent; each line of `news` is a paragraph."""
     words, tongue = _LETTERS[kind], catalogue(reader.language)
     values = {"name": reader.name, "username": reader.username}
 
     def told(text: str) -> str:
         return tongue.gettext(text) % values
 
+    lines = news.to(reader.language).splitlines() if news else []
     parts = {
         "language": reader.language,
         "subject": told(words.subject),
-        "paragraphs": [told(text) for text in words.paragraphs],
+        "paragraphs": [told(text) for text in words.paragraphs] + lines,
         "button": told(words.button) if words.button else None,
         "after": [told(text) for text in words.after],
         "link": reader.link,

@@ -6,6 +6,7 @@ from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, RowId
+from app.core.text import Sentence
 
 
 class Mail(Base):
@@ -17,6 +18,7 @@ class Mail(Base):
     kind: Mapped[str] = mapped_column(String(20))  # of letters.Kind
     to: Mapped[str] = mapped_column(String(254))
     language: Mapped[str] = mapped_column(String(5))
+    told: Mapped[Sentence | None]  # what it tells, where its kind alone does not say it
     asked_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
 

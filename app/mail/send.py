@@ -21,7 +21,7 @@ from app.jobs import budget, ledger
 from app.jobs.models import ItemOutcome
 from app.jobs.moves import Claim, Report
 from app.jobs.worker import Worker
-from app.mail.letters import Kind, Reader, write
+from app.mail.letters import ABOUT_BACKUPS, Kind, Reader, write
 from app.mail.models import Mail
 from app.mail.post import NotSentError, deliver
 from app.sources.base import Scope
@@ -38,7 +38,8 @@ def send_item(config: Config, claim: Claim, worker: Worker) -> None:
         return
     worker.check(claim)
     try:
-        deliver(config, write(Kind(mail.kind), _reader(config, mail, user), config.mail.sender))
+        reader = _reader(config, mail, user)
+        deliver(config, write(Kind(mail.kind), reader, config.mail.sender, mail.told))
     except NotSentError as error:
         _note_failure(claim, error)
         return
@@ -49,7 +50,9 @@ def send_item(config: Config, claim: Claim, worker: Worker) -> None:
 def _reader(config: Config, mail: Mail, user: User) -> Reader:
     name = f"{user.first_name} {user.last_name}".strip() or user.username
     link = None
-    if mail.kind != Kind.TEST:
+    if mail.kind in ABOUT_BACKUPS:
+        link = f"{config.public_url}/admin/backups/"
+    elif mail.kind != Kind.TEST:
         invited = mail.kind == Kind.INVITE
         link = address_of_new_link(user, config.secret_key, config.public_url, invited=invited)
     return Reader(mail.to, name, user.username, user.language or mail.language, link)

@@ -1,1 +1,1 @@
-"""The numbers of the house: health, the books, what the dashboard shows. Reads only."""
+"""The numbers of the house: health, the books, what the dashboard shows; and who is told."""

@@ -14,7 +14,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.backups.schedule import late, schedules
+from app.backups.incidents import open_ones
+from app.backups.schedule import schedules
 from app.core import db as database
 from app.core.db import current_time, db, reading
 from app.core.text import N_, RequestError, Sentence
@@ -41,12 +42,16 @@ class Check:
 
 
 def checks(
-    sources: SourceTable, data_dir: Path, ask_queue: Callable[[], int], zone: str
+    sources: SourceTable,
+    data_dir: Path,
+    ask_queue: Callable[[], int],
+    zone: str,
+    stored: Mapping[str, Sentence],
 ) -> list[Check]:
     """Every check, in the order in which to mend things. Never raises.
 
     `ask_queue` says how many bells wait, or raises whatever the queue's library raises; `zone` is
-    the time zone in which schedules are meant.
+    the time zone in which schedules are meant; `stored` are the settings that cannot be used.
     """
     looks: Mapping[str, Callable[[], Check]] = {
         "database": check_database,
@@ -55,6 +60,7 @@ def checks(
         "worker": check_worker,
         "disk": lambda: check_disk(data_dir),
         "sources": lambda: check_sources(sources),
+        "settings": lambda: check_settings(stored),
         "books": check_books,
         "backups": lambda: check_backups(zone),
     }
@@ -141,6 +147,13 @@ def check_sources(sources: SourceTable) -> Check:
     return _ok("sources", N_("May be asked: %(names)s."), names=names)
 
 
+def check_settings(stored: Mapping[str, Sentence]) -> Check:
+    """Can all that is stored be used?"""
+    if stored:
+        return Check("settings", ok=False, message=reduce(_and, stored.values()))
+    return _ok("settings", N_("All that is stored can be used."))
+
+
 def check_books() -> Check:
     """Does every job add up? Reads the whole ledger once."""
     with reading() as session:
@@ -156,10 +169,10 @@ def check_books() -> Check:
 def check_backups(zone: str) -> Check:
     """Is there one for each schedule that was due?"""
     with reading() as session:
-        overdue = late(session, zone, current_time(session))
+        wrong = open_ones(session, zone, current_time(session))
         scheduled = [one.name for one in schedules(session) if one.enabled]
-    if overdue:
-        return Check("backups", ok=False, message=reduce(_and, overdue))
+    if wrong:
+        return Check("backups", ok=False, message=reduce(_and, wrong))
     if not scheduled:
         return _ok("backups", N_("None is scheduled. See: flask --app wsgi backup schedules"))
     return _ok("backups", N_("None is late: %(names)s."), names=", ".join(scheduled))

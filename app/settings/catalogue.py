@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core.text import N_, RequestError
-from config import KNOWN_SOURCES, LANGUAGES, MAIL_BACKENDS, MAIL_TLS
+from config import BACKUP_MAIL, KNOWN_SOURCES, LANGUAGES, MAIL_BACKENDS, MAIL_TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,26 @@ MAIL = (
     Entry("SMTP_USER", N_("User name")),
     Entry("SMTP_PASSWORD", N_("Password"), secret=True),
 )
+BACKUPS = (
+    Entry(
+        "BACKUP_MAIL",
+        N_("Mail about backups"),
+        choices=BACKUP_MAIL,
+        hint=N_("To administrators: “all” with a weekly summary, “failures” without."),
+    ),
+    Entry("OFFSITE_FOLDER", N_("Copy to a folder"), hint=N_("On another disk, such as /mnt/nas.")),
+    Entry("OFFSITE_BUCKET", N_("Copy to a bucket"), hint=N_("Of any S3-compatible store.")),
+    Entry(
+        "OFFSITE_ENDPOINT",
+        N_("Address of the store"),
+        hint=N_("Such as https://s3.example.com; empty: Amazon's."),
+    ),
+    Entry("OFFSITE_REGION", N_("Region")),
+    Entry("OFFSITE_PREFIX", N_("Names there begin with")),
+    Entry("OFFSITE_KEY_ID", N_("Access key")),
+    Entry("OFFSITE_SECRET", N_("Secret key"), secret=True),
+    Entry("OFFSITE_KEEP", N_("How many of each type stay there")),
+)
 ASKING = (
     Entry("SOURCES", N_("Sources switched on"), hint=N_("Names separated by commas.")),
     Entry(
@@ -78,6 +98,7 @@ GROUPS: Mapping[str, Sequence[Entry]] = {
     N_("General"): GENERAL,
     N_("Kept for how long"): KEEPING,
     N_("Mail"): MAIL,
+    N_("Backups"): BACKUPS,
     N_("Sources"): (*ASKING, *(entry for name in KNOWN_SOURCES for entry in of_source(name))),
 }
 ENTRIES: Mapping[str, Entry] = {

@@ -102,6 +102,10 @@ def _value(config: Config, name: str) -> object:
         return config.mail.backend if name == "MAIL_BACKEND" else config.mail.sender
     if name.startswith("SMTP_"):
         return getattr(config.mail, name.removeprefix("SMTP_").lower())
+    if name.startswith("OFFSITE_"):
+        return getattr(config.offsite, name.removeprefix("OFFSITE_").lower())
+    if name == "BACKUP_MAIL":
+        return config.backup.mail
     for source, settings in config.source_settings.items():
         what = name.removeprefix(f"{source.upper()}_")
         if what in {"BASE_URL", "TOKEN", "LIMITS"}:

@@ -104,16 +104,21 @@ def _plain(row: Setting, secret_key: str) -> str | None:
 def _one_by_one(
     base: Config, values: Mapping[str, str], problems: Mapping[str, Sentence]
 ) -> InForce:
-    """Each value that does no harm to those before it; SOURCES before what leans on it."""
+    """Each value that does no harm to those before it."""
     good: dict[str, str] = {}
     found, config = dict(problems), base
-    for name in sorted(values, key=lambda name: (name != "SOURCES", name)):
+    for name in sorted(values, key=_rank):
         try:
             config = base.with_stored(good | {name: values[name]})
             good[name] = values[name]
         except ConfigError as error:
             found[name] = _told(error.problems[0])
     return InForce(config, good, found)
+
+
+def _rank(name: str) -> tuple[bool, bool, str]:
+    """SOURCES before what leans on it, a bucket after the key that it needs."""
+    return (name != "SOURCES", name == "OFFSITE_BUCKET", name)
 
 
 def put(session: Session, base: Config, name: str, value: str) -> None:

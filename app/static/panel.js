@@ -16,7 +16,7 @@
     var form = event.target;
     if (form.method !== "post" || event.defaultPrevented) return;
     if (form.dataset.sent) return event.preventDefault();
-    if (form.dataset.confirm && asking && !form.dataset.agreed) {
+    if (questionOf(form, event.submitter) && asking && !form.dataset.agreed) {
       event.preventDefault();
       return ask(form, event.submitter);
     }
@@ -25,11 +25,15 @@
     form.classList.add("sent");
   });
 
+  function questionOf(form, button) {
+    return (button && button.dataset.confirm) || form.dataset.confirm;
+  }
+
   function ask(form, button) {
     var yes = asking.querySelector("[value=yes]");
     var typed = asking.querySelector("input");
     var dangerous = button && /danger/.test(button.className);
-    asking.querySelector("[data-question]").textContent = form.dataset.confirm.replace("{count}", selected().length);
+    asking.querySelector("[data-question]").textContent = questionOf(form, button).replace("{count}", howMany());
     yes.textContent = button ? button.textContent.trim() : yes.dataset.word;
     yes.className = "btn " + (dangerous || form.dataset.typed ? "btn-danger" : "btn-primary");
     asking.querySelector("[data-typed-name]").textContent = form.dataset.typed || "";
@@ -73,13 +77,25 @@
     return all("[data-select]:checked");
   }
 
+  // "All that match" stands for rows on other pages too: the page knows how many those are.
+  function howMany() {
+    var everything = document.querySelector("[data-select-matching]:checked");
+    return everything ? everything.dataset.selectMatching : String(selected().length);
+  }
+
   function countSelection() {
-    var count = selected().length;
+    var count = howMany();
     all("[data-needs-selection]").forEach(function (button) {
-      button.disabled = count === 0;
+      button.disabled = count === "0";
     });
     all("[data-selected]").forEach(function (place) {
-      place.textContent = count ? "(" + count + ")" : "";
+      place.textContent = count === "0" ? "" : "(" + count + ")";
+    });
+    all("[data-selected-words]").forEach(function (place) {
+      place.textContent = place.dataset.selectedWords.replace("{count}", count);
+    });
+    all("[data-bulk]").forEach(function (bar) {
+      bar.hidden = count === "0";
     });
   }
 
@@ -89,7 +105,7 @@
         box.checked = event.target.checked;
       });
     }
-    if (event.target.matches("[data-select], [data-select-all]")) countSelection();
+    if (event.target.matches("[data-select], [data-select-all], [data-select-matching]")) countSelection();
     showFitting();
   });
 
@@ -116,6 +132,35 @@
           if (names[at] && cell.colSpan === 1 && !cell.matches(".row-buttons, .tick")) cell.dataset.label = names[at];
         });
       });
+    });
+  }
+
+  // --- tables wider than their place: whoever has no mouse moves them with the arrow keys ---
+
+  var FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex='0']";
+
+  function letScroll(sheet) {
+    var wide = sheet.scrollWidth > sheet.clientWidth || sheet.scrollHeight > sheet.clientHeight;
+    if (!wide || sheet.querySelector(FOCUSABLE)) {
+      sheet.removeAttribute("tabindex");
+      return;
+    }
+    var before = sheet.previousElementSibling;
+    var heading = before && before.matches("h2, h3") ? before : document.querySelector("h1");
+    sheet.tabIndex = 0;
+    sheet.setAttribute("role", "group");
+    sheet.setAttribute("aria-label", heading.textContent.trim().slice(0, 100));
+  }
+
+  var widths = new ResizeObserver(function (seen) {
+    seen.forEach(function (one) {
+      letScroll(one.target.closest(".sheet"));
+    });
+  });
+
+  function watchWidths(place) {
+    all(".sheet, .sheet > table", place).forEach(function (part) {
+      widths.observe(part);
     });
   }
 
@@ -164,7 +209,19 @@
     else if (side.classList.contains("open") && !side.contains(event.target)) toggleSide(false);
   });
 
+  // Boxes that hang under a button close when something else is pressed.
+  function closePops(but) {
+    all("details.pop[open]").forEach(function (pop) {
+      if (pop !== but) pop.open = false;
+    });
+  }
+
+  document.addEventListener("click", function (event) {
+    closePops(event.target.closest("details.pop"));
+  });
+
   document.addEventListener("keydown", function (event) {
+    if (event.key === "Escape") closePops(null);
     var side = document.getElementById("side");
     if (event.key === "Escape" && side && side.classList.contains("open")) toggleSide(false);
   });
@@ -205,6 +262,7 @@
 
   document.addEventListener("htmx:after:settle", function (event) {
     nameCells(event.target);
+    watchWidths(event.target);
   });
 
   document.addEventListener("visibilitychange", function () {
@@ -215,6 +273,7 @@
   });
 
   nameCells(document);
+  watchWidths(document);
   all(".note").forEach(letGo);
   countSelection();
   showFitting();

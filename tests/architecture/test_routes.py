@@ -37,7 +37,7 @@ def an_address(rule: Rule) -> str:
     """The rule with something plausible in each place."""
     text = re.sub(r"<int[^>]*>", "1", rule.rule)
     text = text.replace("<day>", "2025-01-01").replace("<name>", "sandbox")
-    text = text.replace("<source_name>", "sandbox")
+    text = text.replace("<source_name>", "sandbox").replace("<which>", "pause")
     text = re.sub(r"<uuid:[^>]*>", "00000000-0000-0000-0000-000000000000", text)
     text = re.sub(r'<any\("([^"]+)"[^>]*>', r"\1", text)
     return re.sub(r"<[^>]+>", "anything", text)
@@ -109,23 +109,36 @@ NEEDS: tuple[tuple[frozenset[str], str, Permission], ...] = (
     (ANY, "/api/sources/<name>/test", Permission.MANAGE_SETTINGS),
     (ANY, "/admin/drill", Permission.DRILL),
     (ANY, "/api/drills", Permission.DRILL),
+    (CHANGING, "/api/backups/<backup_id>/verify", Permission.BACKUP),
+    (ANY, "/api/backups/<backup_id>/preview", Permission.BACKUP),
+    (CHANGING, "/api/backups/<backup_id>/drill", Permission.BACKUP),
+    (CHANGING, "/api/backups/", Permission.RESTORE),
+    (CHANGING, "/api/backups", Permission.BACKUP),
+    (ANY, "/api/backups/uploads", Permission.RESTORE),
+    (ANY, "/api/backups/keys", Permission.RESTORE),
+    (ANY, "/admin/backups/keys/", Permission.RESTORE),
     (CHANGING, "/admin/backups/create", Permission.BACKUP),
     (CHANGING, "/admin/backups/<backup_id>/verify", Permission.BACKUP),
     (CHANGING, "/admin/backups/<backup_id>/drill", Permission.BACKUP),
     (ANY, "/admin/backups/<backup_id>/preview", Permission.BACKUP),
+    (CHANGING, "/admin/backups/<backup_id>/compare", Permission.BACKUP),
     (ANY, "/admin/backups/download/<ticket>", Permission.RESTORE),
     (CHANGING, "/admin/backups/", Permission.RESTORE),
     (CHANGING, "/admin/sources/", Permission.PAUSE_SOURCES),
     (CHANGING, "/api/sources/", Permission.PAUSE_SOURCES),
     (ANY, "/admin/fetch", Permission.FETCH),
     (ANY, "/admin/details/", Permission.FETCH),
+    (ANY, "/admin/calendar/plan", Permission.FETCH),
+    (CHANGING, "/admin/errors/views", Permission.SEE),  # one's own saved views
+    (CHANGING, "/admin/errors/act", Permission.SEE),  # it has no “pause”: not found, for everybody
+    (CHANGING, "/admin/jobs/act", Permission.FETCH),
     (CHANGING, "/admin/errors/", Permission.FETCH),
     (CHANGING, "/admin/job/", Permission.FETCH),
     (CHANGING, "/api/errors/", Permission.FETCH),
     (CHANGING, "/api/jobs/", Permission.FETCH),
     (CHANGING, "/api/fixtures/", Permission.FETCH),
 )
-ENDS_THE_SESSION = {"/sign-out", "/sign-out-everywhere"}
+ENDS_THE_SESSION = {"/sign-out", "/sign-out-everywhere", "/api/me/sign-out"}
 
 
 def needed(method: str, rule: Rule) -> Permission:

@@ -20,9 +20,14 @@ KINDS = (
     "create_backup",
     "verify_backup",
     "drill_backup",
+    "preview_backup",
     "restore_backup",
     "undo_restore",
     "prune_backups",
+    "copy_backup",
+    "receive_backup",
+    "fetch_backup",
+    "check_offsite",
 )
 
 
@@ -48,6 +53,7 @@ def test_tasks_imports_no_edge() -> None:
         "app.fixtures",
         "app.jobs",
         "app.mail",
+        "app.monitoring",
         "app.schedules",
         "app.sources",
     }

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 from commands import SQLITE_ONLY, run_json
-from depots import a_depot, a_place, an_archive
+from depots import a_depot, a_place, an_archive, daily_at_two
+from factories import items_of
 from flask import Flask
 from panel import PASSWORD, Visitor, sign_in, signed_in, visitor
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.accounts.models import Role
 from app.audit.models import AuditEntry
-from app.backups import catalogue, tickets
+from app.backups import catalogue, tickets, uploads
 from app.backups.models import BackupSchedule, State
 from app.backups.work import bench_of, handlers
 from app.core.clock import now
@@ -139,7 +140,7 @@ def test_a_backup_is_made_by_a_worker_and_proven_again(app: Flask) -> None:
 
 
 @on_sqlite
-@pytest.mark.parametrize("form", [{"type": "media", "name": "x"}, {"type": "full", "name": "a b"}])
+@pytest.mark.parametrize("form", [{"type": "photos", "name": "x"}, {"type": "full", "name": "a b"}])
 def test_what_cannot_be_made_is_a_sentence(boss: Visitor, form: dict[str, str]) -> None:
     page = boss.press(HOME + "create", page=HOME, **form)
     assert "note-bad" in page.text
@@ -155,9 +156,12 @@ def test_how_far_it_is_stands_on_the_page(boss: Visitor, app: Flask) -> None:
     def look(step: str, _done: int, _of: int) -> None:
         if step == "hashes" and not seen:
             seen.append(boss.text(HOME + "live"))
+            assert 'id="step"' in boss.text(f"/admin/job/{job.id}")
+            assert 'id="step"' in boss.text(f"/admin/job/{job.id}/live")
             seen.append(boss.get("/api/backups/status").get_json()["running"])
 
     work_on(Worker(30), job.id, handlers(bench_of(app.config["FIKSTUR"], look)))
+    assert 'id="step"' not in boss.text(f"/admin/job/{job.id}")
     page, (running,) = seen
     assert "running" in page
     assert running["id"] == job.id
@@ -185,14 +189,40 @@ def test_a_schedule_is_edited(boss: Visitor) -> None:
 # --- restoring ------------------------------------------------------------------------------------
 
 
-def test_a_restore_is_previewed_confirmed_done_and_undone(boss: Visitor, app: Flask) -> None:
+@on_sqlite
+def test_a_worker_looks_what_a_restore_would_change_and_the_page_waits(
+    boss: Visitor, app: Flask
+) -> None:
     remember("old")
     backup = made(app, "--no-drill")
     remember("new")
     place = f"{HOME}{backup['id']}"
+    assert "Compare now" in boss.text(f"{place}/preview")
+    page = boss.press(f"{place}/compare", page=HOME).text
+    assert 'data-live hx-get="' + f"{place}/preview/live" in page
+    assert "You will lose" not in page
+    assert boss.get(f"{place}/preview/live").headers.get("X-Poll") is None
+    work_on_last(app)
+    answer = boss.get(f"{place}/preview/live")
+    assert answer.headers["X-Poll"] == "stop"
+    assert "You will lose" in answer.text
     page = boss.text(f"{place}/preview")
-    assert "You will lose" in page
+    assert "data-live" not in page.partition('<main id="main"')[2]
     assert "source_state" in page
+    told = boss.get(f"/api/backups/{backup['id']}/preview").get_json()["preview"]
+    (change,) = [table for table in told["tables"] if table["table"] == "source_state"]
+    assert (change["now"], change["in_backup"], change["lost"]) == (2, 1, 1)
+    boss.press(f"{place}/compare", page=HOME)
+    boss.press(f"{place}/compare", page=HOME)  # asked for twice, it is looked at once
+    with reading() as session:
+        assert session.scalar(select(func.count()).select_from(Job)) == 3
+
+
+def test_a_restore_is_confirmed_done_and_undone(boss: Visitor, app: Flask) -> None:
+    remember("old")
+    backup = made(app, "--no-drill")
+    remember("new")
+    place = f"{HOME}{backup['id']}"
     for wrong in (
         {"typed": backup["file"], "password": "wrong"},
         {"typed": "yes", "password": PASSWORD},
@@ -230,8 +260,9 @@ def test_there_may_be_nothing_to_undo(boss: Visitor) -> None:
 @on_sqlite
 def test_an_archive_without_a_database_has_no_preview(boss: Visitor, app: Flask) -> None:
     backup = made(app, "--type", "settings")
-    page = boss.get(f"{HOME}{backup['id']}/preview", follow_redirects=True)
-    assert "holds settings only" in page.text
+    boss.press(f"{HOME}{backup['id']}/compare", page=HOME)
+    work_on_last(app)
+    assert "holds settings only" in boss.text(f"{HOME}{backup['id']}/preview")
 
 
 # --- deleting and keeping -------------------------------------------------------------------------
@@ -313,6 +344,17 @@ def send(client: Visitor, data: bytes, name: str = "../../evil.zip") -> Any:
     return client.post(HOME + "upload", **form, follow_redirects=True)
 
 
+def told_of_upload(app: Flask) -> tuple[str, str]:
+    """What became of the check of what was sent."""
+    job = last_job()
+    assert job is not None
+    assert job.kind == uploads.KIND
+    work_on(Worker(30), job.id, uploads.handlers(lambda: app.config["FIKSTUR"]))
+    ended = last_job()
+    assert ended is not None
+    return ended.state, str(items_of(job.id)[0].message)
+
+
 @on_sqlite
 def test_an_archive_is_taken_in_when_all_of_it_is_right(
     boss: Visitor, app: Flask, tmp_path: Path
@@ -322,15 +364,20 @@ def test_an_archive_is_taken_in_when_all_of_it_is_right(
     spoilt = bytearray(data)
     spoilt[200] ^= 1
     for bad in (b"", b"no archive", bytes(spoilt), data[:-1]):
-        assert "note-bad" in send(boss, bad).text
+        send(boss, bad)
+        assert told_of_upload(app)[0] == "FAILED"
         assert catalogue.all_backups() == []
-    assert "is whole and in the list" in send(boss, data).text
+    send(boss, data)
+    assert told_of_upload(app) == ("DONE", f"{path.name} is whole and in the list.")
     (row,) = catalogue.all_backups()
     assert (row.file, row.state, row.trusted) == (path.name, State.VERIFIED, False)
     assert (folder(app) / path.name).read_bytes() == data
-    assert "is here already" in send(boss, data).text
+    send(boss, data)
+    assert "is here already" in told_of_upload(app)[1]
     assert list((folder(app) / "incoming").iterdir()) == []
     assert actions().count("backup.upload") == 1
+    boss.press(f"{HOME}{row.id}/compare", page=HOME)
+    work_on_last(app)
     assert "though its signature is unknown" in boss.text(f"{HOME}{row.id}/preview")
 
 
@@ -356,18 +403,7 @@ def test_the_status_has_two_addresses_and_a_command(boss: Visitor, app: Flask) -
     assert told["problems"]
     made(app)
     with transaction() as session:
-        session.add(
-            BackupSchedule(
-                name="daily",
-                type="full",
-                hour=2,
-                weekday=0,
-                day=1,
-                keep=7,
-                enabled=True,
-                since=catalogue.find("latest").at,
-            )
-        )
+        session.add(daily_at_two(catalogue.find("latest").at))
     for address in ("/settings/api/backup-status/", "/api/backups/status"):
         told = boss.get(address).get_json()
         assert (told["status"], told["problems"], told["overdue"]) == ("ok", [], False)

@@ -3,6 +3,9 @@
 import ast
 import dataclasses
 import io
+import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,6 +181,45 @@ def test_a_refusal_in_turkish_keeps_its_exit_code(app: Flask, turkish: None) -> 
     config = app.config["FIKSTUR"]
     app.config["FIKSTUR"] = dataclasses.replace(config, language="tr")
     assert run(app, "jobs", "cancel", 9, language="tr").exit_code == 1
+
+
+def test_no_english_is_left_in_the_turkish_help_of_any_command(app: Flask) -> None:
+    """Of every command there is, down to what stands for a value; codes stay as they are typed."""
+    english = re.compile(
+        r"\b(OPTIONS|COMMAND|ARGS|TEXT|NUMBER|INTEGER|RANGE|FILE|FOLDER|NAME|DATE)\b"
+    )
+    sentence = re.compile(r"\b(the|of|and|only|usage|options|default|required)\b", re.I)
+    found = []
+    for names in all_commands(app.cli):
+        said = run(app, *names, "--help", language="tr").stdout
+        assert said.startswith("Kullanım: "), names
+        # click keeps the line of --help in the language in which this process first asked.
+        lines = [line for line in said.splitlines() if "--help" not in line]
+        found += [(names, line) for line in lines if english.search(line) or sentence.search(line)]
+    assert found == []
+
+
+def all_commands(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if name != "db":  # Flask-Migrate's own
+            yield (*before, name)
+            if isinstance(command, click.Group):
+                yield from all_commands(command, *before, name)
+
+
+def test_the_list_of_commands_names_those_of_the_house(app: Flask, tmp_path: Path) -> None:
+    """As somebody sees it who asks for help, with the language of his shell."""
+    environ = {**os.environ, "LANGUAGE": "tr", "DATA_DIR": str(tmp_path), "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "wsgi", "--help"],
+        env=environ | {"FIKSTUR_ENV_FILE": os.devnull},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    listed = done.stdout.partition("Komutlar:")[2]
+    assert "Fikstür günlerini çeker" in listed
+    assert not re.search(r"\b(the|a|for|in|migrations)\b", listed)
 
 
 def test_help_texts_stay_english_inside_so_that_two_languages_can_be_shown(app: Flask) -> None:

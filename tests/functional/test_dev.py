@@ -560,7 +560,8 @@ def test_check_runs_every_tool_and_shows_what_the_failing_ones_said(home, monkey
     real = dev.passes
 
     def passes(name, command):
-        return real(name, python(f"print('said {name}'); exit({name == 'mypy':d})"))
+        codes = {"mypy": 1, "advisories": 3}
+        return real(name, python(f"print('said {name}'); exit({codes.get(name, 0)})"))
 
     monkeypatch.setattr(dev, "passes", passes)
     assert dev.check() == 1
@@ -571,7 +572,15 @@ def test_check_runs_every_tool_and_shows_what_the_failing_ones_said(home, monkey
         ["mypy", "failed"],
         ["said mypy"],
         ["lint-imports", "ok"],
+        ["advisories", "not asked"],
+        ["said advisories"],
     ]
+
+
+@pytest.mark.parametrize(("code", "failures"), [(0, 0), (1, 1), (3, 0)])
+def test_what_could_not_be_asked_is_said_and_is_no_failure(code, failures, capsys):
+    assert dev.passes("advisories", python(f"exit({code})")) == failures
+    assert capsys.readouterr().out.startswith("advisories")
 
 
 def test_bench_without_benchmarks_is_a_sentence(home, capsys):

@@ -251,7 +251,7 @@ def test_a_limit_is_told_with_the_time_it_costs(client: Visitor) -> None:
 def test_the_lists_lead_to_the_form_with_their_day(client: Visitor) -> None:
     ids = fill()
     assert 'href="/admin/details/?how=days"' in client.text("/admin/days/")
-    page = client.text(f"/admin/matches/?day={ids['day']}")
+    page = client.text(f"/admin/matches/all?day={ids['day']}")
     link = re.search(r'href="(/admin/details/[^"]+)"', page.split("<main")[1])[1]
     form = client.text(link.replace("&amp;", "&"))
     assert 'value="days" checked' in form

@@ -58,6 +58,11 @@ class _Cells(HTMLParser):
             self.rows[-1] += data
 
 
+def list_of(place: str) -> str:
+    """Where the list is; the page of matches itself is that of a day."""
+    return "/admin/matches/all" if place == "matches" else f"/admin/{place}/"
+
+
 def rows(page: str) -> list[str]:
     return [" ".join(row.split()) for row in _Cells(page).rows]
 
@@ -73,9 +78,9 @@ def test_every_list_answers_with_rows_search_filters_sorts_and_sizes(
 ) -> None:
     view = views(app)[place]
     for url in addresses(view):
-        assert rows(client.text(f"/admin/{place}/{url}")), url
-    assert len(rows(client.text(f"/admin/{place}/"))) > 0
-    assert "Nothing matches" in client.text(f"/admin/{place}/?search=zzz-nothing-zzz")
+        assert rows(client.text(list_of(place) + url)), url
+    assert len(rows(client.text(list_of(place)))) > 0
+    assert "Nothing matches" in client.text(f"{list_of(place)}?search=zzz-nothing-zzz")
 
 
 def addresses(view: ListView) -> Iterator[str]:
@@ -93,12 +98,12 @@ def addresses(view: ListView) -> Iterator[str]:
 
 
 def test_markup_in_data_is_shown_and_never_run(client: Visitor, ids: dict[str, int]) -> None:
-    pages = [f"/admin/{place}/" for place in LISTS]
+    pages = [list_of(place) for place in LISTS]
     pages += [
         f"/admin/matches/details/?id={ids['match']}",
         f"/admin/errors/details/?id={ids['error']}",
         f"/admin/days/details/?id={ids['day']}",
-        f"/admin/matches/?search={HOSTILE}",
+        f"/admin/matches/all?search={HOSTILE}",
         f"/admin/job/{ids['job']}?state={HOSTILE}",
     ]
     for page in pages:
@@ -106,12 +111,12 @@ def test_markup_in_data_is_shown_and_never_run(client: Visitor, ids: dict[str, i
         assert "<script>alert" not in html, page
         assert "onclick" not in html, page
         assert "javascript:" not in html, page
-    assert "&lt;script&gt;" in client.text("/admin/matches/")
+    assert "&lt;script&gt;" in client.text("/admin/matches/all")
     assert "&lt;script&gt;" in client.text(f"/admin/errors/details/?id={ids['error']}")
 
 
 def test_scores_say_how_they_came_about(client: Visitor) -> None:
-    page = " ".join(rows(client.text("/admin/matches/")))
+    page = " ".join(rows(client.text("/admin/matches/all")))
     assert "2 : 1 (1 : 0)" in page
     assert "2 : 1 (pens 4-2)" in page
     assert "2 : 1 aet" in page
@@ -132,29 +137,29 @@ TYPED = {
 
 def test_names_are_found_as_people_type_them(client: Visitor) -> None:
     for typed, team in TYPED.items():
-        (row,) = rows(client.text(f"/admin/matches/?search={typed}"))
+        (row,) = rows(client.text(f"/admin/matches/all?search={typed}"))
         assert team in row
     assert fold(None) is None
 
 
 def test_a_day_leads_to_its_matches(client: Visitor, ids: dict[str, int]) -> None:
-    assert f'href="/admin/matches/?day={ids["day"]}"' in client.text("/admin/days/")
-    page = client.text(f"/admin/matches/?day={ids['day']}")
+    assert f'href="/admin/matches/all?day={ids["day"]}"' in client.text("/admin/days/")
+    page = client.text(f"/admin/matches/all?day={ids['day']}")
     assert "Only the list of sandbox for 2025-05-05 is shown" in page
     assert len(rows(page)) == 4
-    assert len(rows(client.text(f"/admin/matches/?day={ids['day']}&search=galata"))) == 1
+    assert len(rows(client.text(f"/admin/matches/all?day={ids['day']}&search=galata"))) == 1
     assert f'name="day" value="{ids["day"]}"' in page  # the filter form keeps it
-    assert len(rows(client.text("/admin/matches/?day=nonsense"))) == 5
+    assert len(rows(client.text("/admin/matches/all?day=nonsense"))) == 5
 
 
 def test_the_day_of_a_filter_is_the_day_where_people_read_times(client: Visitor) -> None:
     since, until = "flt4", "flt5"
-    assert len(rows(client.text(f"/admin/matches/?{since}=2025-05-05&{until}=2025-05-05"))) == 4
-    assert "Nothing matches" in client.text(f"/admin/matches/?{since}=2025-05-06")
+    assert len(rows(client.text(f"/admin/matches/all?{since}=2025-05-05&{until}=2025-05-05"))) == 4
+    assert "Nothing matches" in client.text(f"/admin/matches/all?{since}=2025-05-06")
 
 
 def test_times_are_shown_in_the_configured_zone_with_seconds(client: Visitor) -> None:
-    page = client.text("/admin/matches/")
+    page = client.text("/admin/matches/all")
     assert "2025-05-05 12:30:15</time>" in page  # 09:30:15 UTC in Istanbul
     assert 'title="2025-05-05 09:30:15 UTC"' in page
 
@@ -177,7 +182,7 @@ def test_a_row_that_is_not_there_leads_back_to_the_list(client: Visitor) -> None
         for wrong in ("0", "99999", "-1", "abc", "9" * 30, "", "1%00"):
             answer = client.get(f"/admin/{place}/details/?id={wrong}")
             assert answer.status_code == 302
-            assert answer.location.endswith(f"/admin/{place}/")
+            assert answer.location.endswith(list_of(place))
 
 
 def test_the_raw_answer_is_described_but_not_loaded(client: Visitor, ids: dict[str, int]) -> None:
@@ -227,7 +232,7 @@ def test_jobs_show_a_bar_of_states(client: Visitor, ids: dict[str, int]) -> None
 def test_an_empty_list_says_what_to_do(app: Flask) -> None:
     client = signed_in(app)
     for place in ("days", "matches", "jobs"):
-        assert "Fetch a day" in client.text(f"/admin/{place}/")
+        assert "Fetch a day" in client.text(list_of(place))
     assert "flask --app wsgi worker" in client.text("/admin/workers/")
 
 
@@ -239,6 +244,6 @@ def test_days_are_searched_by_data_id(client: Visitor) -> None:
 def test_everything_is_also_there_in_turkish(app: Flask, client: Visitor) -> None:
     client.press("/language", language="tr")
     for place in LISTS:
-        page = client.text(f"/admin/{place}/")
+        page = client.text(list_of(place))
         assert '<html lang="tr">' in page
-    assert "05.05.2025 12:30:15" in client.text("/admin/matches/")
+    assert "05.05.2025 12:30:15" in client.text("/admin/matches/all")

@@ -93,3 +93,41 @@ def test_a_users_life_by_command(app: Flask) -> None:
 def test_roles_tell_the_same_by_command_and_api(boss: Visitor, app: Flask) -> None:
     assert run_json(app, "users", "roles") == boss.get("/api/roles").json["roles"]
     assert "Invite, change and delete users" in run(app, "users", "roles").stdout
+
+
+def test_ones_own_account_through_the_api(app: Flask) -> None:
+    """The address only with the password, no role by the back door, and each way of ending."""
+    client, elsewhere = signed_in(app, Role.VIEWER), visitor(app)
+    sign_in(elsewhere, "viewer")
+    token = {"X-CSRFToken": client.token()}
+    assert visitor(app).get("/api/me").status_code == 401
+    assert client.get("/api/me").json["username"] == "viewer"
+    changed = client.patch("/api/me", json={"first_name": "Vera", "language": "tr"}, headers=token)
+    assert (changed.json["first_name"], changed.json["language"]) == ("Vera", "tr")
+    moved = {"email": "vera@example.com"}
+    for wrong in (moved, {**moved, "current": "x"}, {"role": "administrator"}, {"language": "de"}):
+        assert client.patch("/api/me", json=wrong, headers=token).status_code == 400, wrong
+    right = {**moved, "current": PASSWORD}
+    assert client.patch("/api/me", json=right, headers=token).json["email"] == "vera@example.com"
+
+    new = {"current": PASSWORD, "new": "another password"}
+    assert client.post("/api/me/password", json={**new, "new": "short"}, headers=token).json == {
+        "error": "Parola çok kısa: en az 10 karakter olmalı."
+    }
+    assert client.post("/api/me/password", json=new, headers=token).status_code == 200
+    assert client.get("/api/me").status_code == elsewhere.get("/api/me").status_code == 401
+    sign_in(client, "viewer", "another password")
+    sign_in(elsewhere, "viewer", "another password")
+    client.post("/api/me/sign-out", headers={"X-CSRFToken": client.token()})
+    assert client.get("/api/me").status_code == elsewhere.get("/api/me").status_code == 401
+    assert run_json(app, "users", "list")[0]["role"] == "viewer"
+
+
+def test_guessing_ones_own_password_is_slowed_down_too(app: Flask) -> None:
+    client = signed_in(app, Role.VIEWER)
+    token = {"X-CSRFToken": client.token()}
+    told = [
+        client.post("/api/me/password", json={"current": "guess"}, headers=token) for _ in range(6)
+    ]
+    assert [answer.status_code for answer in told] == [400] * 5 + [429]
+    assert int(told[-1].headers["Retry-After"]) > 0

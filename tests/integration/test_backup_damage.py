@@ -1,21 +1,25 @@
 """Whatever changes in an archive after it was written, `verify` finds it."""
 
+import dataclasses
+import re
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyrage
 import pytest
-from depots import a_depot, a_place, an_archive, insert
+from depots import MEDIA, a_depot, a_place, an_archive, hashes, insert, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.backups import layout, write
 from app.backups.archive import opened, verify
+from app.backups.journal import Journal
 from app.backups.keys import Keys, identities
 from app.backups.layout import DamagedError, Entry, ZipReader, ZipWriter
 from app.backups.members import MissingIdentityError
+from app.backups.restore import Terms, restore
 from app.core.text import RequestError
 
 
@@ -33,9 +37,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(write, "MOST_PER_PART", 5000)
         patch.setattr("app.backups.rows.PIECE", 2000)
-        plain = an_archive(a_depot(folder / "plain", place))
-        closed = an_archive(a_depot(folder / "secret", place))
-        other = an_archive(a_depot(folder / "plain", place))
+        put(folder / "media", MEDIA)
+        plain = an_archive(a_depot(folder / "plain", place, media=folder / "media"))
+        closed = an_archive(a_depot(folder / "secret", place, media=folder / "media"))
+        other = an_archive(a_depot(folder / "plain", place, media=folder / "media"))
     return {"plain": plain, "encrypted": closed, "other": other, "folder": folder}
 
 
@@ -64,11 +69,11 @@ def test_archives_as_they_were_written_are_whole(archives: dict[str, Path]) -> N
 def test_one_flipped_bit_anywhere_is_found(
     archives: dict[str, Path], kind: str, tmp_path: Path
 ) -> None:
-    """Every byte: headers, members, manifest, signature, directory. No identity is needed."""
+    """Headers, signature and directory whole, of the rest some. No identity is needed."""
     data = archives[kind].read_bytes()
     spoilt = tmp_path / "spoilt.zip"
     missed = []
-    step = max(1, len(data) // 4000)  # and below, every byte of what is not a member's
+    step = max(1, len(data) // 1000)
     for at in {*range(0, len(data), step), *outside_members(archives[kind])}:
         spoilt.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
         if faulty(spoilt) is None:
@@ -77,12 +82,18 @@ def test_one_flipped_bit_anywhere_is_found(
 
 
 def outside_members(path: Path) -> set[int]:
-    """Where headers, manifest, signature and directory lie."""
+    """Where headers, signature and directory lie, and every fifth byte of the manifest."""
     with path.open("rb") as file:
         reader = ZipReader(file)
-        entries = [e for name, e in reader.entries.items() if name.startswith(("db/", "settings/"))]
-    inside = {at for entry in entries for at in range(entry.begins, entry.ends)}
-    return set(range(path.stat().st_size)) - inside
+        inside = {
+            at
+            for name, entry in reader.entries.items()
+            if name != layout.SIGNATURE
+            for at in range(entry.begins, entry.ends)
+        }
+        manifest = reader.entries[layout.MANIFEST]
+    some = set(range(manifest.begins, manifest.ends, 5))
+    return set(range(path.stat().st_size)) - inside | some
 
 
 def entries_of(path: Path) -> list[Entry]:
@@ -157,6 +168,49 @@ def test_an_old_manifest_replayed_is_found(archives: dict[str, Path], tmp_path: 
     assert faulty(rewritten(archives["plain"], tmp_path / "x.zip", lambda all_: all_.update(old)))
 
 
+def spoilt_ways(archives: dict[str, Path], to: Path) -> Iterator[tuple[str, Path]]:
+    """A bit of every member, of manifest, signature and directory; every cut; everything moved."""
+    data = archives["plain"].read_bytes()
+    entries = entries_of(archives["plain"])
+    middles = {entry.name: (entry.begins + entry.ends) // 2 for entry in entries}
+    for name, at in {**middles, "directory": entries[-1].ends + 60}.items():
+        to.write_bytes(data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :])
+        yield name, to
+    for entry in entries:
+        to.write_bytes(data[: entry.ends])
+        yield f"cut after {entry.name}", to
+    changes = (swap, remove, add, unsign, shorten_signature, remove_blob)
+    with zipfile.ZipFile(archives["other"]) as other:
+        old = {name: other.read(name) for name in (layout.MANIFEST, layout.SIGNATURE)}
+    for change in (*changes, lambda members: members.update(old)):
+        yield getattr(change, "__name__", ""), rewritten(archives["plain"], to, change)
+
+
+def remove_blob(members: dict[str, bytes]) -> None:
+    del members[min(name for name in members if name.startswith("media/blobs/"))]
+
+
+def test_whatever_is_wrong_with_it_no_restore_begins(
+    archives: dict[str, Path], tmp_path: Path
+) -> None:
+    """Nothing is loaded, nothing is in the journal, the live rows and files are as they were."""
+    live = a_place(tmp_path / "live.db")
+    depot = a_depot(tmp_path, live, keys=archives["folder"] / "plain" / "keys")
+    depot = dataclasses.replace(depot, media=tmp_path / "media")
+    before, seen = hashes(live), []
+    with depot.locked():
+        for what, path in spoilt_ways(archives, tmp_path / "spoilt.zip"):
+            with pytest.raises(DamagedError):
+                restore(depot, path, Terms("tester"), lambda step, *_: seen.append(step))
+            assert Journal(depot.folder).entries() == [], what
+        assert {*seen} <= {"hashes", "contents"}
+        assert list(depot.staging.iterdir()) == []
+        assert hashes(live) == before
+        assert not (tmp_path / "media").exists()
+        restore(depot, archives["plain"], Terms("tester"))  # as it was written, it does begin
+    assert hashes(live) != before
+
+
 def test_another_archive_under_this_ones_name_is_found(
     archives: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -200,7 +254,7 @@ def test_a_manifest_from_the_future_is_a_sentence(
 ) -> None:
     def age(members: dict[str, bytes]) -> None:
         text = members[layout.MANIFEST]
-        members[layout.MANIFEST] = text.replace(b'"min_reader": 1', b'"min_reader": 2')
+        members[layout.MANIFEST] = re.sub(b'"min_reader": [0-9]+', b'"min_reader": 99', text)
 
     path = rewritten(archives["plain"], tmp_path / "x.zip", age)
     with pytest.raises(RequestError, match="needs a newer Fikstür"), opened(path):

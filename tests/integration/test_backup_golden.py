@@ -1,11 +1,14 @@
-"""Archives of format 1 as they were written once: every later version must restore them."""
+"""Archives as they were written once by each format: every later version must restore them.
+
+How they were made: tests/golden/make.py.
+"""
 
 import json
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from depots import a_depot
+from depots import MEDIA, a_depot, files_in
 from stage import ROOT
 
 from app.backups.archive import opened, verify
@@ -18,11 +21,13 @@ from app.backups.restore import Terms, restore
 GOLDEN = ROOT / "tests" / "golden"
 IDENTITY = GOLDEN / "identity.txt"
 ARCHIVES = ["backup-v1-plain.zip", "backup-v1-encrypted.zip"]
+CHAINS = ["v2-plain", "v2-encrypted"]  # a full archive with media each, and one that builds on it
 
 
 @pytest.fixture
 def depot(database_url: str, tmp_path: Path) -> Depot:
-    return a_depot(tmp_path, Place(database_url), identity_file=IDENTITY)
+    media = tmp_path / "media"
+    return a_depot(tmp_path, Place(database_url), identity_file=IDENTITY, media=media)
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
@@ -52,6 +57,25 @@ def test_it_still_restores_on_either_engine(depot: Depot, name: str) -> None:
         assert str(only("SELECT date FROM fixture_day")[0]) == "2025-05-05"
         home, away, women = only("SELECT home, away, women FROM match")
         assert (home, away, bool(women)) == ("Beşiktaş", '"a\\b"\n\t\x01', True)
+    _remove_kept(depot)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_with_media_still_restores_on_either_engine(depot: Depot, name: str) -> None:
+    full, inc = sorted((GOLDEN / name).iterdir(), key=lambda path: "-inc" in path.name)
+    for path in (full, inc):
+        with opened(path, identities(IDENTITY)) as archive:
+            assert verify(archive)
+            assert archive.manifest.format_version == 2
+            assert archive.manifest.rows == 7
+            assert [base.file for base in archive.manifest.bases] == [full.name] * (path == inc)
+    with depot.locked():
+        assert drill(depot, inc).files == 5
+        restore(depot, inc, Terms("tester", trust=True))
+    assert files_in(depot.media) == MEDIA | {"later/ğ.txt": "Üçüncü".encode()}
+    with depot.live.connect() as connection:
+        homes = connection.execute(sa.text("SELECT home FROM match")).scalars().all()
+    assert homes == ["Beşiktaş"]
     _remove_kept(depot)
 
 

@@ -2,10 +2,7 @@
 
 import json
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +14,9 @@ import pytest
 import sqlalchemy as sa
 from depots import a_depot, a_place, an_archive, insert, told_hashes
 from depots import hashes as all_hashes
-from stage import ROOT
 
 from app.backups import restore as restoring
-from app.backups import swap
+from app.backups import roots, swap
 from app.backups.depot import Depot, LockedError
 from app.backups.drill import drill
 from app.backups.journal import Journal, Step
@@ -421,89 +417,6 @@ def test_a_preview_warns_of_strangers_and_other_secrets(depot: Depot, tmp_path: 
 
 # --- when things go wrong -------------------------------------------------------------------------
 
-STEPS = [
-    "hashes",
-    "contents",
-    "load source_state",
-    "compare source_state",
-    "migrate",
-    "swap",
-    "swapped",
-]
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_failure_at_any_step_leaves_the_old_or_the_new(depot: Depot, step: str) -> None:
-    remember(depot.live, "old")
-    path = an_archive(depot)
-    remember(depot.live, "new")
-    before = hashes(depot.live)
-
-    def fail(at: str, _done: int, _of: int) -> None:
-        if at == step:
-            raise OSError(28, "No space left on device")
-
-    with pytest.MonkeyPatch.context() as patch:
-        if step == "swapped":
-            patch.setattr(restoring, "_amiss", lambda _live: fail("swapped", 0, 0))
-        with pytest.raises(OSError, match="No space"), depot.locked():
-            restore(depot, path, BY, fail)
-    assert left_over(depot) == []
-    with depot.locked():
-        restoring.settle(depot)
-    if step == "swapped":
-        assert sources(depot.live) == ["old"]
-        with depot.locked():
-            undo(depot, "tester")
-    assert hashes(depot.live) == before
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, "tests")
-from depots import a_depot
-from app.backups import restore as restoring
-from app.backups import swap
-from app.backups.places import Place
-from app.backups.restore import Terms, restore
-folder, url, keys, archive, step = sys.argv[1:]
-depot = a_depot(Path(folder), Place(url), keys=Path(keys))
-def die(at, *_):
-    if at == step:
-        os.kill(os.getpid(), signal.SIGKILL)
-first = swap._Steps.__call__
-swap._Steps.__call__ = lambda self, *args: (first(self, *args), die("locked"))
-restoring._amiss = lambda _live: die("swapped")
-with depot.locked():
-    restore(depot, Path(archive), Terms("tester"), die)
-"""
-
-
-@pytest.mark.parametrize("step", [*STEPS, "locked"])
-def test_kill_9_at_any_step_leaves_the_old_or_the_new(depot: Depot, step: str) -> None:
-    if step == "locked" and not depot.live.on_sqlite:
-        step = "swap"
-    remember(depot.live, "old")
-    path = an_archive(depot)
-    remember(depot.live, "new")
-    before = hashes(depot.live)
-    arguments = [depot.folder.parent, depot.live.url, depot.keys.folder, path, step]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *map(str, arguments)], cwd=ROOT, check=False
-    )
-    assert done.returncode == -signal.SIGKILL
-    with depot.locked():  # the lock is free
-        restoring.settle(depot)
-        if step == "swapped":
-            assert sources(depot.live) == ["old"]
-            undo(depot, "tester")
-    assert hashes(depot.live) == before
-    assert left_over(depot) == []
-    assert not [e for e in Journal(depot.folder).entries() if e.step is Step.SWAPPING]
-    back(depot, path)
-    assert sources(depot.live) == ["old"]
-
 
 def test_what_does_not_work_afterwards_is_taken_back(
     depot: Depot, monkeypatch: pytest.MonkeyPatch
@@ -611,8 +524,8 @@ def test_what_is_kept_is_what_was_there_last(depot: Depot, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(restoring.Journal, "put", late)
         if depot.live.on_sqlite:
-            kept = swap._copy
-            patch.setattr(swap, "_copy", lambda *args: (kept(*args), later(depot)))
+            beside = roots.bring_beside
+            patch.setattr(roots, "bring_beside", lambda *args: (beside(*args), later(depot))[0])
         back(depot, path)
     with depot.locked():
         undo(depot, "tester")
@@ -621,9 +534,7 @@ def test_what_is_kept_is_what_was_there_last(depot: Depot, monkeypatch: pytest.M
 
 
 def later(depot: Depot) -> None:
-    """Once: while the second copy is made nobody can write any more."""
-    if "later" not in sources(depot.live):
-        remember(depot.live, "later")
+    remember(depot.live, "later")
 
 
 @pytest.mark.parametrize("engine", ["postgres"])

@@ -199,7 +199,7 @@ def test_another_number_of_kept_ones_forgets_no_missed_due_time(app: Flask) -> N
         ("daily", {"keep": 0}),
         ("monthly", {"day": 29}),
         ("weekly", {"weekday": 7}),
-        ("daily", {"type": "media"}),
+        ("daily", {"type": "films"}),
     ],
 )
 def test_what_will_not_do_is_refused(app: Flask, name: str, wanted: dict[str, Any]) -> None:

@@ -4,9 +4,6 @@ import base64
 import hashlib
 import io
 import json
-import signal
-import subprocess
-import sys
 import threading
 import time
 import zipfile
@@ -19,10 +16,9 @@ import sqlalchemy as sa
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from depots import a_depot, a_place, an_archive, insert, told_hashes
-from stage import ROOT
 
 from app.backups import write
-from app.backups.archive import opened, verify
+from app.backups.archive import opened
 from app.backups.depot import Depot
 from app.backups.drill import drill
 from app.backups.places import Place
@@ -154,46 +150,6 @@ def test_values_that_only_sqlite_would_take_come_out_as_times(tmp_path: Path) ->
 
 
 # --- whole or absent ------------------------------------------------------------------------------
-
-STEPS = ["snapshot", "table app_user", "table source_state", "settings", "manifest", "rename"]
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, "tests")
-from depots import a_depot, an_archive
-from app.backups.places import Place
-folder, url, step = sys.argv[1:]
-def die(at, *_):
-    if at == step:
-        os.kill(os.getpid(), signal.SIGKILL)
-an_archive(a_depot(Path(folder), Place(url)), tell=die)
-"""
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_kill_9_while_writing_leaves_no_archive_and_no_lock(depot: Depot, step: str) -> None:
-    insert(depot.live, "source_state", {"source": "x"})
-    arguments = [str(depot.folder.parent), depot.live.url, step]
-    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert depot.archives() == []
-    with depot.locked():
-        assert list(depot.staging.iterdir()) == []
-    with opened(an_archive(depot)) as archive:
-        assert verify(archive)
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_full_disk_while_writing_leaves_nothing(depot: Depot, step: str) -> None:
-    def full(at: str, _done: int, _of: int) -> None:
-        if at == step:
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(RequestError, match="No space left"):
-        an_archive(depot, tell=full)
-    assert depot.archives() == []
-    assert list(depot.staging.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(

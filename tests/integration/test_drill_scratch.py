@@ -18,6 +18,7 @@ from app.drill import scratch as scratch_module
 from app.drill.scratch import Instance, clear_up, scratch
 
 OLD, YOUNG = "fikstur_drill_20200101000000_0000000a", "fikstur_drill_29990101000000_0000000b"
+pytestmark = pytest.mark.xdist_group("drills")  # one clears up what others left on the server
 needs_postgres = pytest.mark.skipif(not POSTGRES, reason="FIKSTUR_TEST_POSTGRES_URL is not set")
 needs_redis = pytest.mark.skipif(not REDIS, reason="FIKSTUR_TEST_REDIS_URL is not set")
 

@@ -31,7 +31,7 @@ def look(app: Flask) -> Callable[..., dict[str, Check]]:
 
     def found(ask_queue: Callable[[], int] = lambda: 0, **changes: object) -> dict[str, Check]:
         config = dataclasses.replace(app.config["FIKSTUR"], **changes)
-        found = checks(source_table(config), config.data_dir, ask_queue, config.time_zone)
+        found = checks(source_table(config), config.data_dir, ask_queue, config.time_zone, {})
         return {check.name: check for check in found}
 
     return found

@@ -1,8 +1,10 @@
 """Users, links and the throttle: the rules that every way in keeps."""
 
 import threading
+import time
 import uuid
 from datetime import datetime, timedelta
+from statistics import median
 
 import pytest
 from flask import Flask
@@ -403,3 +405,21 @@ def test_every_refused_sign_in_costs_exactly_one_verification(
 
 def a_user_id(session, name: str) -> str:
     return users.create(session, name, PASSWORD, role=Role.VIEWER).id
+
+
+@pytest.mark.usefixtures("app")
+def test_a_refused_sign_in_takes_about_as_long_whoever_it_is() -> None:
+    """In time of the processor, which other programs of this machine do not lengthen."""
+    a_user("known")
+    with transaction() as session:
+        users.create(session, "invited", None, role=Role.VIEWER, email="i@example.com")
+    users.verify(None, "x")
+
+    def cost_s(name: str, turn: int) -> float:
+        began = time.process_time()
+        with pytest.raises(RequestError):
+            entry.sign_in(name, "not it", f"198.51.100.{turn}")
+        return time.process_time() - began
+
+    costs = [median(cost_s(name, n) for n in range(5)) for name in ("known", "nobody", "invited")]
+    assert max(costs) < 3 * min(costs), costs

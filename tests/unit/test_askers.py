@@ -1,16 +1,17 @@
-"""As many threads as help: few for a fast server, all of them for a slow one."""
+"""As many threads as help: few when the process is busy, all of them for a slow server."""
 
 import threading
 import time
 
 from stage import wait_until
 
-from app.jobs.askers import FEWEST, Askers
+from app.core.one_core import OneCore
+from app.jobs.askers import FEWEST, Askers, how_many
 
 
 def run(tasks: int, most: int, seconds: float) -> tuple[int, int]:
     """Do so many tasks of so many seconds: how many were done, and how many at once at most."""
-    askers, lock = Askers("test", most), threading.Lock()
+    askers, lock = Askers("test", most, OneCore()), threading.Lock()
     now = done = highest = 0
 
     def task() -> None:
@@ -35,17 +36,27 @@ def run(tasks: int, most: int, seconds: float) -> tuple[int, int]:
 
 
 def test_a_slow_server_gets_all_threads_it_may_have() -> None:
-    assert run(tasks=400, most=32, seconds=0.05) == (400, 32)
+    assert run(tasks=600, most=32, seconds=0.05) == (600, 32)
 
 
-def test_never_more_than_it_may_have_and_at_first_few() -> None:
-    assert run(tasks=40, most=4, seconds=0.01) == (40, 4)
-    askers = Askers("test", 64)
-    assert askers.enough == FEWEST
+def test_never_more_than_it_may_have() -> None:
+    assert run(tasks=40, most=2, seconds=0.01) == (40, 2)
+
+
+def test_more_while_there_is_time_and_work_fewer_when_there_is_none() -> None:
+    assert how_many(8, most=128, busy=0.3, waiting=100) > 8
+    assert how_many(100, most=128, busy=0.3, waiting=100) == 128
+    assert how_many(8, most=128, busy=0.3, waiting=0) == 8
+    assert how_many(100, most=128, busy=0.99, waiting=100) < 100
+
+
+def test_never_fewer_than_keep_it_going() -> None:
+    assert how_many(FEWEST, most=128, busy=0.99, waiting=100) == FEWEST
+    assert how_many(2, most=2, busy=0.99, waiting=100) == 2
 
 
 def test_one_that_breaks_off_does_not_lose_the_others() -> None:
-    askers, done = Askers("test", 2), []
+    askers, done = Askers("test", 2, OneCore()), []
     for number in range(20):
         askers.give(lambda n=number: done.append(n))
     wait_until(lambda: askers.wake() or len(done) == 20, 10, 0.005)

@@ -1,5 +1,6 @@
 """Retention keeps what it says, and whatever the rules the newest good backup of a type stays."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -106,6 +107,67 @@ def test_backups_from_the_future_push_nothing_out(
     with_future = {v.candidate.id for v in decide(policy, those, now, ISTANBUL) if v.keep}
     alone = {v.candidate.id for v in decide(policy, past, now, ISTANBUL) if v.keep}
     assert with_future & {one.id for one in past} == alone
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> list[Candidate]:
+    """Candidates some of which build on earlier ones of their type, and so on all of theirs."""
+    made: list[Candidate] = []
+    for one in sorted(draw(candidates), key=lambda one: one.at):
+        earlier = [other for other in made if other.type == one.type]
+        base = draw(st.sampled_from(earlier)) if earlier and draw(st.booleans()) else None
+        lost = draw(st.integers(0, 9)) == 0  # what it needs may be gone already
+        needs = base.needs | {base.id} if base else frozenset[str]()
+        made.append(replace(one, needs=needs | ({"lost"} if lost else set())))
+    return made
+
+
+@given(policies, chains(), moments, zones)
+@example(Policy(1), [a_day(9), a_day(1, needs=frozenset({"full 9"}))], NOW, ISTANBUL)
+def test_a_chain_stays_or_goes_as_one(
+    policy: Policy, those: list[Candidate], now: datetime, zone: ZoneInfo
+) -> None:
+    """What stays can be restored as long as anything could: all that it builds on stays."""
+    verdicts = decide(policy, those, now, zone, {"daily": 1})
+    stay = {v.candidate.id for v in verdicts if v.keep}
+    known = {one.id for one in those}
+    for one in those:
+        if one.id in stay:
+            assert one.needs & known <= stay
+    assert all(verdict.why for verdict in verdicts)
+
+
+@given(policies, chains(), moments, zones)
+def test_the_newest_that_can_be_restored_always_stays(
+    policy: Policy, those: list[Candidate], now: datetime, zone: ZoneInfo
+) -> None:
+    good = {one.id for one in those if one.good}
+    gone = {one.id for one in removed(decide(policy, those, now, zone))}
+    for type_ in ("full", "settings"):
+        whole = [one for one in those if one.type == type_ and one.good and one.needs <= good]
+        past = [one for one in whole if one.at <= now] or whole
+        if past:
+            assert max(past, key=lambda one: (one.at, one.id)).id not in gone
+
+
+@given(policies, chains(), moments, zones)
+def test_a_second_look_at_chains_removes_nothing_more(
+    policy: Policy, those: list[Candidate], now: datetime, zone: ZoneInfo
+) -> None:
+    stay = [v.candidate for v in decide(policy, those, now, zone) if v.keep]
+    assert removed(decide(policy, stay, now, zone)) == []
+
+
+def test_a_base_says_for_whom_it_stays() -> None:
+    base, inc = a_day(9), a_day(1, needs=frozenset({"full 9"}))
+    verdicts = {v.candidate.id: v for v in decide(Policy(1), [base, inc], NOW, ISTANBUL)}
+    assert [str(why) for why in verdicts["full 9"].why] == ["full 1 builds on it"]
+    assert kept(Policy(1), base, inc, a_day(0)) == {"full 0"}
+
+
+def test_what_builds_on_something_damaged_pushes_no_good_one_out() -> None:
+    bad, inc = a_day(2, good=False), a_day(1, needs=frozenset({"full 2"}))
+    assert kept(Policy(1), a_day(9), bad, inc) == {"full 9", "full 2", "full 1"}
 
 
 def test_the_newest_so_many_stay() -> None:

@@ -162,7 +162,7 @@ def test_in_rows_never_is_a_dash_and_a_fallback_is_said() -> None:
     ("items", "kills", "said"),
     [
         (0, 1, "cannot work on 0 items. Ask for 20 to 20000."),
-        (20_001, 1, "cannot work on 20001 items"),
+        (20_001, 1, "cannot work on 20,001 items"),
         (100, 0, "A drill of 100 items cannot kill 0 times. Ask for 1 to 5."),
         (100, 6, "cannot kill 6 times"),
         (20_000, 101, "Ask for 1 to 100."),

@@ -38,7 +38,7 @@ def test_a_time_in_a_sentence_is_kept_as_a_time_and_told_in_the_readers_zone() -
     sentence = Sentence.load(Sentence("%(at)s", {"at": at}).dump())
     assert sentence.values["at"] == at
     read_times_in("Europe/Istanbul")
-    assert sentence.to("tr") == "2025-05-06 00:00:00"
+    assert sentence.to("tr") == "06.05.2025 00:00:00"
     read_times_in("UTC")
     assert str(sentence) == "2025-05-05 21:00:00"
 
@@ -46,3 +46,9 @@ def test_a_time_in_a_sentence_is_kept_as_a_time_and_told_in_the_readers_zone() -
 def test_a_refused_request_reads_as_its_sentence() -> None:
     with pytest.raises(RequestError, match="There is no job 3"):
         raise RequestError("There is no job %(id)s.", id=3)
+
+
+def test_amounts_are_told_as_the_language_writes_them_and_names_as_they_are() -> None:
+    sentence = Sentence("%(count)s %(id)s", {"count": 20_000, "id": 20_000})
+    assert (sentence.to("tr"), sentence.to("en")) == ("20.000 20000", "20,000 20000")
+    assert Sentence.load(sentence.dump()).to("tr") == "20.000 20000"

@@ -1,0 +1,60 @@
+"""Which core a process's threads share: where others leave most free."""
+
+import itertools
+import os
+import threading
+
+import pytest
+
+from app.core import one_core
+from app.core.one_core import Look, OneCore, better, free_of_others
+
+
+def test_what_the_process_does_itself_takes_nothing_from_others() -> None:
+    before = Look(100.0, {0: 50.0, 1: 50.0}, own_s=10.0)
+    now = Look(102.0, {0: 52.0, 1: 50.5}, own_s=11.9)
+    free = free_of_others(before, now, own_core=0)
+    assert free == pytest.approx({0: 0.95, 1: 0.75})
+    assert better(free, 0) == 0
+
+
+def test_it_goes_where_more_is_free_and_stays_when_it_gains_little() -> None:
+    assert better({0: 0.5, 1: 0.9}, 0) == 1
+    assert better({0: 0.85, 1: 0.9}, 0) == 0
+    assert better({}, 0) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no such call")
+def test_who_joins_is_on_one_core_and_nobody_else_is() -> None:
+    core, seen, before = OneCore(), [], os.sched_getaffinity(0)
+
+    def ask() -> None:
+        core.join()
+        seen.append(os.sched_getaffinity(0))
+
+    for _ in range(3):
+        core.choose()
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+    assert [len(cores) for cores in seen] == [1, 1, 1]
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no such call")
+def test_no_two_workers_take_the_same_core_while_there_are_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {900, 901, 902})
+    three = [OneCore() for _ in range(3)]
+    assert {core._core for core in three} == {900, 901, 902}
+    fourth = OneCore()  # there is none left: it shares one
+    assert not fourth._is_taken
+    left = three.pop()
+    free = left._core
+    del left  # as if it had ended
+    looks = (Look(at, dict.fromkeys((900, 901, 902), 0.0), 0.0) for at in itertools.count(1e9))
+    monkeypatch.setattr(one_core, "_look", looks.__next__)
+    monkeypatch.setattr(one_core, "LOOK_EVERY_S", -1.0)
+    fourth.choose()
+    assert (fourth._core, fourth._is_taken) == (free, True)
