@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -86,6 +87,15 @@ class Stage:
         """Everything the processes said."""
         return "\n".join(path.read_text("utf-8", "replace") for path in sorted(self.logs.iterdir()))
 
+    def freeze(self, process: subprocess.Popen[bytes]) -> None:
+        """Stop it until SIGCONT, where it holds no SQLite file: else nobody could write meanwhile."""
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            if all(is_writable(file) for file in Path(self.environ["DATA_DIR"]).glob("*.db")):
+                return
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+
     def close(self) -> None:
         """Kill whatever still lives."""
         for process in self.started:
@@ -98,6 +108,17 @@ def kill(process: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> None
         os.killpg(process.pid, number)
     if number == signal.SIGKILL:
         process.wait(10)
+
+
+def is_writable(file: Path, within_s: float = 2) -> bool:
+    """Whether somebody else could write into that SQLite file."""
+    with contextlib.closing(sqlite3.connect(file, timeout=within_s)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.rollback()
+    return True
 
 
 @contextmanager

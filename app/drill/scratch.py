@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ PREFIX = "fikstur_drill_"
 SOURCE = "sandbox"
 _NAME = re.compile(PREFIX + r"(\d{14})_[0-9a-f]{8}")
 _TOO_OLD = timedelta(days=1)  # for what nobody can be asked about: a database made elsewhere
+_DROPS = 3
+_PAUSE_S = 0.5
 _MAY_NOT = "42501"  # PostgreSQL's code: insufficient privilege
 
 
@@ -178,17 +181,31 @@ def _remove(instance: Instance, name: str) -> None:
         raise ValueError(f"{name} is not the name of a drill")
     try:
         _drop_database(instance, name)
-        _forget_in_redis(instance, name)
-    except (DBAPIError, QueueAwayError, SlotsAwayError) as error:
+    except DBAPIError as error:
+        # The folder stays: by it the next drill knows what is left.
         log.warning("%s could not be removed (%s); the next drill tries again", name, error)
+        return
+    try:
+        _forget_in_redis(instance, name)
+    except (QueueAwayError, SlotsAwayError) as error:
+        log.warning("Redis keeps what is named %s: it could not be reached (%s)", name, error)
     shutil.rmtree(_folder(name), ignore_errors=True)
 
 
 def _drop_database(instance: Instance, name: str) -> None:
+    """More than once: on a busy server, those connected may leave later than PostgreSQL waits."""
     url = make_url(instance.database_url)
-    if url.get_backend_name() != "sqlite":
-        with _server(url) as connection:
-            connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+    if url.get_backend_name() == "sqlite":
+        return
+    for rest in reversed(range(_DROPS)):
+        try:
+            with _server(url) as connection:
+                connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+            return
+        except DBAPIError:
+            if not rest:
+                raise
+            time.sleep(_PAUSE_S)
 
 
 def _forget_in_redis(instance: Instance, name: str) -> None:

@@ -43,7 +43,7 @@ def test_without_the_fence_a_sleeper_that_wakes_does_it_again(
         sleeper = scene.start("tests/chaos/worker_without_fence.py", name="fenceless")
         wait_until(lambda: look(job_id).items["running"] > 100)
         time.sleep(0.3)  # its requests are on their way, none has come back
-        sleeper.send_signal(signal.SIGSTOP)
+        scene.freeze(sleeper)
         time.sleep(LEASE_S + 1)
         scene.worker("--threads", "2")
         until_done(job_id, ITEMS, seconds=90)

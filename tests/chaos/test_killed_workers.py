@@ -158,7 +158,7 @@ def test_a_worker_that_slept_past_its_lease_leaves_no_effect_when_it_wakes(scene
     job_id = ask()
     sleeper = scene.worker("--threads", "4")
     until_done(job_id, 8)
-    sleeper.send_signal(signal.SIGSTOP)
+    scene.freeze(sleeper)
     scene.worker("--threads", "4")
     until_done(job_id, DAYS)
     sleeper.send_signal(signal.SIGCONT)

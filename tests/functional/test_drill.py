@@ -106,7 +106,7 @@ class Scene:
 
     def assert_nothing_is_left(self) -> None:
         assert processes(self.tmp_path) == []
-        assert list((self.tmp_path / "tmp").iterdir()) == []
+        assert list((self.tmp_path / "tmp").iterdir()) == [], self.stage.log_text()
         assert self.outside() == self.before
 
 

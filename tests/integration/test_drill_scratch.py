@@ -203,10 +203,57 @@ def test_where_the_role_may_not_create_databases_sqlite_is_used_and_said(tempora
 def test_what_cannot_be_removed_is_logged_and_stops_nobody(
     tmp_path: Path, temporary: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    a_leftover(temporary, OLD)
+    left = a_leftover(temporary, OLD)
     with caplog.at_level(logging.WARNING):
         clear_up(Instance(f"sqlite:///{tmp_path / 'fikstur.db'}", "redis://127.0.0.1:9/0"))
-    assert "could not be removed" in caplog.text
+    assert f"Redis keeps what is named {OLD}" in caplog.text
+    assert not left.exists()
+
+
+@needs_postgres
+def test_the_folder_of_a_database_that_stays_waits_for_the_next_drill(
+    temporary: Path,
+    make_database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    make_database(YOUNG)
+    left = a_leftover(temporary, YOUNG)
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING):
+        patched.setattr(scratch_module, "_DROPS", 1)
+        patched.setattr(scratch_module, "_server", away)
+        with pytest.raises(sa.exc.OperationalError):  # of asking for what others left
+            clear_up(Instance(str(POSTGRES), None))
+    assert f"{YOUNG} could not be removed" in caplog.text
+    assert left.exists()
+    clear_up(Instance(str(POSTGRES), None))
+    assert not left.exists()
+    assert YOUNG not in databases()
+
+
+def away(url: sa.URL) -> object:
+    raise sa.exc.OperationalError("DROP", {}, Exception("is being accessed by others"))
+
+
+@needs_postgres
+def test_a_database_that_does_not_go_at_once_is_asked_to_go_again(
+    temporary: Path, make_database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_database(YOUNG)
+    a_leftover(temporary, YOUNG)
+    server, asked = scratch_module._server, []
+
+    def busy(url: sa.URL) -> object:
+        asked.append(url)
+        if len(asked) < 3:
+            away(url)
+        return server(url)
+
+    monkeypatch.setattr(scratch_module, "_server", busy)
+    clear_up(Instance(str(POSTGRES), None))
+    assert len(asked) >= 3
+    assert YOUNG not in databases()
+    assert list(temporary.iterdir()) == []
 
 
 def test_nothing_without_the_name_of_a_drill_is_ever_removed(instance: Instance) -> None:
