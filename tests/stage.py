@@ -88,7 +88,7 @@ class Stage:
         return "\n".join(path.read_text("utf-8", "replace") for path in sorted(self.logs.iterdir()))
 
     def freeze(self, process: subprocess.Popen[bytes]) -> None:
-        """Stop it until SIGCONT, where it holds no SQLite file: else nobody could write meanwhile."""
+        """Stop it until SIGCONT where it holds no SQLite file: nobody else could write to that."""
         while True:
             process.send_signal(signal.SIGSTOP)
             if all(is_writable(file) for file in Path(self.environ["DATA_DIR"]).glob("*.db")):

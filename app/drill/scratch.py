@@ -201,11 +201,12 @@ def _drop_database(instance: Instance, name: str) -> None:
         try:
             with _server(url) as connection:
                 connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-            return
         except DBAPIError:
             if not rest:
                 raise
-            time.sleep(_PAUSE_S)
+        else:
+            return
+        time.sleep(_PAUSE_S)
 
 
 def _forget_in_redis(instance: Instance, name: str) -> None:
