@@ -13,16 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import LocalStore, ObjectStore, S3Store
+from typing import TYPE_CHECKING, Any
 
 from app.backups.depot import Tell, is_archive_name, tell_nobody
 from app.core.text import N_, RequestError
 
 if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
     from config import OffsiteSettings
 
 PART = 8 * 1024 * 1024  # what is sent and read at a time
@@ -39,6 +37,14 @@ class DifferentError(FarError):
     """What is there is not what was sent."""
 
 
+def _obstore() -> Any:
+    """The library, once there is a far side: it would cost every worker four megabytes."""
+    import obstore.exceptions
+    import obstore.store
+
+    return obstore
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What a copy is: its bytes and their hash."""
@@ -52,17 +58,18 @@ class Far:
     """One far side, under the name by which the catalogue knows it."""
 
     name: str
-    bucket: ObjectStore | None = None
+    bucket: "ObjectStore | None" = None
     folder: Path | None = None  # of a disk
 
     @property
-    def store(self) -> ObjectStore:
+    def store(self) -> "ObjectStore":
         """FarError when the folder is not there."""
         if self.bucket is not None:
             return self.bucket
         if self.folder is None or not self.folder.is_dir():
             raise _no_disk(self.folder)
-        return LocalStore(self.folder)
+        local: ObjectStore = _obstore().store.LocalStore(self.folder)
+        return local
 
     def send(self, path: Path, tell: Tell = tell_nobody) -> Sent:
         """Copy a file there, read it back, compare. FarError when it is not there afterwards.
@@ -74,7 +81,7 @@ class Far:
         size, digest = path.stat().st_size, hashlib.sha256()
         with _as_far_error(self.name):
             pieces = _told(_pieces_of(path, digest), "upload", size, tell)
-            obstore.put(
+            _obstore().put(
                 self.store,
                 path.name,
                 pieces,
@@ -96,20 +103,20 @@ class Far:
     def read(self, name: str, tell: Tell = tell_nobody, step: str = "download") -> Iterator[bytes]:
         """Its bytes, in pieces."""
         with _as_far_error(self.name, name):
-            got = obstore.get(self.store, name)
+            got = _obstore().get(self.store, name)
             size = got.meta["size"]
             yield from _told(map(bytes, got.stream(min_chunk_size=PART)), step, size, tell)
 
     def names(self) -> dict[str, int]:
         """Every archive there, with its size in bytes."""
         with _as_far_error(self.name):
-            found = [one for batch in obstore.list(self.store) for one in batch]
+            found = [one for batch in _obstore().list(self.store) for one in batch]
         return {one["path"]: one["size"] for one in found if is_archive_name(one["path"])}
 
     def remove(self, name: str) -> None:
         """Delete one there. That it is gone already is fine."""
         with _as_far_error(self.name), contextlib.suppress(FileNotFoundError):
-            obstore.delete(self.store, name)
+            _obstore().delete(self.store, name)
 
     def settle(self) -> None:
         """Mark the disk at its first use, so that an empty mount point is told from it later."""
@@ -120,11 +127,11 @@ class Far:
         """Write a few bytes, read them, delete them. FarError says what does not work."""
         name, wanted = f"trial-{secrets.token_hex(8)}", secrets.token_bytes(1000)
         with _as_far_error(self.name):
-            obstore.put(self.store, name, wanted, use_multipart=False)
+            _obstore().put(self.store, name, wanted, use_multipart=False)
             try:
-                got = bytes(obstore.get(self.store, name).bytes())
+                got = bytes(_obstore().get(self.store, name).bytes())
             finally:
-                obstore.delete(self.store, name)
+                _obstore().delete(self.store, name)
         if got != wanted:
             raise _different(name, self.name)
 
@@ -144,7 +151,7 @@ def far_of(settings: "OffsiteSettings") -> Far | None:
     if settings.bucket is None:
         return None
     where = settings.endpoint or f"https://s3.{settings.region}.amazonaws.com"
-    store = S3Store(
+    store = _obstore().store.S3Store(
         settings.bucket,
         prefix=settings.prefix,
         endpoint=where,
@@ -209,12 +216,13 @@ def _different(name: str, store: str) -> DifferentError:
 @contextmanager
 def _as_far_error(store: str, name: str = "") -> Iterator[None]:
     """The library's errors as sentences. What a caller's own `tell` raises passes through."""
+    errors = _obstore().exceptions
     try:
         yield
-    except (UnauthenticatedError, PermissionDeniedError, PermissionError) as error:
+    except (errors.UnauthenticatedError, errors.PermissionDeniedError, PermissionError) as error:
         message = N_("%(store)s refuses the access key, or it may not do that (%(reason)s).")
         raise FarError(message, store=store, reason=reason_in(str(error))) from error
-    except (BaseError, OSError) as error:
+    except (errors.BaseError, OSError) as error:
         if name and isinstance(error, FileNotFoundError):
             message = N_("There is no %(file)s in %(store)s.")
             raise FarError(message, store=store, file=name) from error

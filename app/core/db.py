@@ -138,7 +138,8 @@ def init_db(app: Flask, url: str, threads: int) -> None:
 
 
 def _engine_options(url: str, threads: int) -> dict[str, Any]:
-    pool = {"pool_size": threads + 4, "max_overflow": threads}
+    # The connection that was used last first: pages and prepared statements are kept by each.
+    pool = {"pool_size": threads + 4, "max_overflow": threads, "pool_use_lifo": True}
     if url.startswith("sqlite"):
         return {**pool, "connect_args": {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}}
     return {

@@ -46,13 +46,16 @@ class Sentence:
     def dump(self) -> str:
         """One line of JSON, for a text column."""
         values = {name: _as_kept(value) for name, value in self.values.items()}
-        return json.dumps([self.message, values], ensure_ascii=False, default=str)
+        return _encoder.encode([self.message, values])
 
     @classmethod
     def load(cls, text: str) -> Self:
         """What `dump` wrote."""
         message, values = json.loads(text)
         return cls(message, {name: _as_was(value) for name, value in values.items()})
+
+
+_encoder = json.JSONEncoder(ensure_ascii=False, default=str)  # making one costs more than using it
 
 
 def read_times_in(zone: str) -> None:

@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -27,7 +27,7 @@ from app.sources.base import (
 )
 from app.sources.details import Detail
 
-Read = TypeVar("Read")
+Row = TypeVar("Row")
 SHORTEST_WAIT_S = 5.0  # a Retry-After of 0 was sent with a block; obeyed, it makes a loop
 LONGEST_WAIT_S = 3600.0
 LONGEST_QUOTA_WAIT_S = 86_400.0  # a daily quota may well say “in nine hours”
@@ -85,6 +85,19 @@ _SCOPES = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Read:
+    """What could be read of an answer's rows, and what could not."""
+
+    count: int = 0
+    rejected: tuple[RejectedRow, ...] = ()
+    matches: tuple[Match, ...] = ()
+    details: tuple[Detail, ...] = ()
+
+
+_NOTHING = _Read()
+
+
+@dataclass(frozen=True, slots=True)
 class _Case:
     """An answer under examination."""
 
@@ -98,9 +111,16 @@ class _Case:
     now: datetime
 
     def outcome(
-        self, code: Code, message: str = "", *, wait_s: float | None = None, **values: object
+        self,
+        code: Code,
+        message: str = "",
+        *,
+        wait_s: float | None = None,
+        read: "_Read | None" = None,
+        **values: object,
     ) -> Outcome:
         """The outcome `code`; `values` go into its sentence, as far as it has a place for them."""
+        read = read or _NOTHING
         told = message or MESSAGES[code]
         places = _places(told)
         known = {
@@ -114,7 +134,18 @@ class _Case:
             known["detail"] = self.words()
         sentence = Sentence(told, {name: known[name] for name in places if name in known})
         scope = _SCOPES.get(code, Scope.REQUEST)
-        return Outcome(code, sentence, scope, self.answer.status, wait_s, self.evidence(code))
+        return Outcome(
+            code=code,
+            message=sentence,
+            scope=scope,
+            http_status=self.answer.status,
+            wait_s=wait_s,
+            evidence=self.evidence(code),
+            matches=read.matches,
+            rejected=read.rejected,
+            count=read.count,
+            details=read.details,
+        )
 
     def words(self) -> object:
         """The answer's own words in short, where nobody has read them yet."""
@@ -283,9 +314,9 @@ def _implausible(case: _Case, count: int) -> Outcome | None:
         return None
     single = count == 1 and case.source.single_row_means_no_data
     if count * 2 < case.last_good or (single and case.last_good > 1):
-        return replace(case.outcome(Code.SUSPECT_EMPTY, SHRUNKEN, count=count), count=count)
+        return case.outcome(Code.SUSPECT_EMPTY, SHRUNKEN, read=_Read(count), count=count)
     if single:
-        return replace(case.outcome(Code.NO_DATA, SINGLE), count=count)
+        return case.outcome(Code.NO_DATA, SINGLE, read=_Read(count))
     return None
 
 
@@ -294,7 +325,7 @@ def _read(case: _Case, rows: list[msgspec.Raw]) -> Outcome:
         return _read_details(case, rows)
     found, rejected = _each(case.source.normalise, rows)
     matches = {match.source_id: match for match in found}
-    return replace(_verdict(case, rows, rejected), matches=tuple(matches.values()))
+    return _verdict(case, _Read(len(rows), rejected, tuple(matches.values())))
 
 
 def _read_details(case: _Case, rows: list[msgspec.Raw]) -> Outcome:
@@ -307,29 +338,28 @@ def _read_details(case: _Case, rows: list[msgspec.Raw]) -> Outcome:
     if stranger is not None:
         return case.outcome(Code.SCHEMA_MISSING_KEY, STRANGER, detail=stranger[:100])
     matches = tuple(one.match for one in found if one.match)
-    return replace(_verdict(case, rows, rejected), matches=matches, details=tuple(found))
+    return _verdict(case, _Read(len(rows), rejected, matches, tuple(found)))
 
 
 def _of_match(detail: Detail, match_id: str) -> Detail:
     return msgspec.structs.replace(detail, match_id=match_id)
 
 
-def _verdict(case: _Case, rows: list[msgspec.Raw], rejected: tuple[RejectedRow, ...]) -> Outcome:
+def _verdict(case: _Case, read: _Read) -> Outcome:
     """Good, partly good, or nothing could be read, which means that the provider has changed."""
-    code, message, detail = Code.OK, "", ""
-    if rejected:
-        code, detail = Code.ROW_REJECTED, rejected[0].reason
-    if len(rejected) == len(rows):
+    code, message, detail, refused = Code.OK, "", "", len(read.rejected)
+    if read.rejected:
+        code, detail = Code.ROW_REJECTED, read.rejected[0].reason
+    if refused == read.count:
         code, message = Code.SCHEMA_MISSING_KEY, ALL_REJECTED
-    outcome = case.outcome(code, message, count=len(rows), rejected=len(rejected), detail=detail)
-    return replace(outcome, count=len(rows), rejected=rejected)
+    return case.outcome(code, message, read=read, count=read.count, rejected=refused, detail=detail)
 
 
 def _each(
-    read: Callable[[msgspec.Raw], Read], rows: list[msgspec.Raw]
-) -> tuple[list[Read], tuple[RejectedRow, ...]]:
+    read: Callable[[msgspec.Raw], Row], rows: list[msgspec.Raw]
+) -> tuple[list[Row], tuple[RejectedRow, ...]]:
     """What could be read, and why the rest could not."""
-    found: list[Read] = []
+    found: list[Row] = []
     rejected: list[RejectedRow] = []
     for row in rows:
         try:

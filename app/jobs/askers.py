@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 from app.core.one_core import OneCore
 
-FEWEST = 4
+FEWEST = 2
 AT_FIRST = 8
 BUSY = 0.85  # of one core: only one thread computes at a time, so more than that helps nobody
 LOOK_EVERY_S = 0.1

@@ -169,7 +169,7 @@ def hold_all(session: Session, claims: Sequence[Claim]) -> set[int]:
     running = select(JobItem.id, JobItem.fence).where(
         one_of(JobItem.id, fences), JobItem.state == ItemState.RUNNING
     )
-    rows = session.execute(running.order_by(JobItem.id).with_for_update())
+    rows = session.execute(running.order_by(JobItem.id).with_for_update()).all()
     return {row.id for row in rows if row.fence == fences[row.id]}
 
 

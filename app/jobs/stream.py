@@ -11,7 +11,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 WRITE_AT = 500  # answers per transaction
 WRITE_AFTER_S = 0.5  # or so long after the first of them
 SPARE_S = 1.0
-MOST_SPARE = 400
+MOST_SPARE = 800
 PATIENCE_S = 0.02
 SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
 
@@ -90,10 +90,14 @@ class Streams:
             self._running.add(job_id)
         try:
             self._pools.core.choose()
-            return Stream(self._worker, job_id, self._work, self._pools).run(slice_s)
+            stream = Stream(self._worker, job_id, self._work, self._pools, self._how_many)
+            return stream.run(slice_s)
         finally:
             with self._lock:
                 self._running.discard(job_id)
+
+    def _how_many(self) -> int:
+        return len(self._running)
 
     def bells_for_others(self) -> set[int]:
         """The jobs in hand for which a bell was heard that nobody here needed; says it once."""
@@ -139,8 +143,16 @@ class _Come:
 class Stream:
     """One slice of work on one job."""
 
-    def __init__(self, worker: Worker, job_id: int, work: LightWork, pools: _Pools) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        job_id: int,
+        work: LightWork,
+        pools: _Pools,
+        how_many: Callable[[], int] = lambda: 1,  # streams of this process
+    ) -> None:
         self._worker = worker
+        self._how_many = how_many
         self._job_id = job_id
         self._work = work
         self._pools = pools
@@ -187,15 +199,16 @@ class Stream:
 
     def _has_room(self) -> bool:
         """Nothing is added to items that a worker died with: a small hand on purpose."""
-        return self._out <= (0 if self._suspects_out else AT_ONCE + self._spare() / 2)
+        return self._out <= (0 if self._suspects_out else AT_ONCE + self._spare() // 4)
 
     def _spare(self) -> int:
         """How many items to have in hand beyond those on their way: work during a write.
 
-        No more than is asked in a moment: what is claimed can be neither paused nor shared.
+        No more than is asked in a moment: what is claimed can be neither paused nor shared. The
+        streams of a process share it, as they share its memory.
         """
         rate = self._back / max(time.monotonic() - self._began, 0.1)
-        return min(max(int(rate * SPARE_S), 64), MOST_SPARE)
+        return min(max(int(rate * SPARE_S), 64), MOST_SPARE // max(self._how_many(), 1))
 
     def _ask(self, claims: list[Claim], before: Mapping[int, Any]) -> None:
         try:

@@ -27,6 +27,7 @@ from app.sources.base import Answer, Code, Failure, Request
 MAX_REDIRECTS = 3
 HOSTS, CONNECTIONS = 16, 128  # kept open: of so many hosts, so many each
 CHUNK = 64 * 1024
+SLACK_S = 0.02  # an answer may come so much later than it should
 MEBIBYTE = 1024 * 1024
 
 
@@ -190,8 +191,8 @@ class _InTime(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         super().__init__()
         self._raw, self._sock = raw, sock
-        self._timeout = sock.gettimeout()
-        self._until = time.monotonic() + (self._timeout or 0)
+        self._set = sock.gettimeout() or 0.0
+        self._until = time.monotonic() + self._set
 
     def readable(self) -> bool:
         return True
@@ -200,11 +201,10 @@ class _InTime(io.RawIOBase):
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the whole answer did not come in time")
-        self._sock.settimeout(left)
-        try:
-            return self._raw.readinto(buffer)
-        finally:
-            self._sock.settimeout(self._timeout)
+        if self._set - left > SLACK_S:  # the system is asked each time: costly with many threads
+            self._sock.settimeout(left)
+            self._set = left
+        return self._raw.readinto(buffer)
 
     def close(self) -> None:
         self._raw.close()
