@@ -33,7 +33,7 @@ from app.backups.work import bench_of
 from app.backups.work import handlers as backup_handlers
 from app.core import queue
 from app.core.db import persist
-from app.core.memory import keep_what_is_loaded
+from app.core.memory import keep_what_is_loaded, share_heaps
 from app.drill.work import drill_item
 from app.fixtures.details import DetailWork
 from app.fixtures.fetch import Desk
@@ -364,6 +364,7 @@ class Process:
         # All this stays: the collector need not look through it again, and less often through the
         # rest. It was a sixth of what an item costs.
         keep_what_is_loaded()
+        share_heaps()
         gc.set_threshold(10_000, 10, 10)
 
     def work_on(self, job_id: int) -> bool:

@@ -1,10 +1,10 @@
 """Statements about many rows: the same rows and errors on both engines."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from app.core.db import persist, reading, transaction
 from app.core.many import append, append_numbered, merge, one_of
@@ -81,6 +81,50 @@ def test_one_of_finds_numbers_and_texts_and_nothing_in_nothing() -> None:
         assert keys(one_of(RawAnswer.id, ids[:2])) == {"1", "b"}
         assert keys(one_of(RawAnswer.key, ["1", "c", "'"])) == {"1", "c"}
         assert keys(one_of(RawAnswer.id, [])) == keys(one_of(RawAnswer.key, [])) == set()
+
+
+ODD = [
+    '"',
+    "\\",
+    '\\"',
+    "'",
+    "{a,b}",
+    "a,b",
+    "null",
+    "NULL",
+    " a ",
+    "a\tb\n",
+    "ğİ🙂",
+    "%s",
+    "",
+    "$1::int",
+]
+
+
+def test_one_of_finds_a_text_whatever_is_in_it_and_no_other() -> None:
+    with transaction() as session:
+        append(session, RawAnswer, [raw(odd) for odd in ODD])
+    with reading() as session:
+        for odd in ODD:
+            found = session.scalars(select(RawAnswer.key).where(one_of(RawAnswer.key, [odd])))
+            assert found.all() == [odd]
+        every = select(func.count()).where(one_of(RawAnswer.key, ODD))
+        assert session.scalar(every) == len(ODD)
+
+
+def test_moments_are_the_same_from_any_zone_and_those_without_one_are_refused() -> None:
+    elsewhere = AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    fine = AT.replace(microsecond=123456)
+    with transaction() as session:
+        moments = [AT, elsewhere, fine, AT]
+        rows = [raw(str(n), fetched_at=at) for n, at in enumerate(moments)]
+        append(session, RawAnswer, rows)
+    with reading() as session:
+        told = session.scalars(select(RawAnswer.fetched_at).order_by(RawAnswer.id)).all()
+    assert told == [AT, AT, fine, AT]
+    naive = raw("naive", fetched_at=AT.replace(tzinfo=None))
+    with pytest.raises((ValueError, DBAPIError, StatementError)), transaction() as session:
+        append(session, RawAnswer, [naive])
 
 
 def test_what_is_refused_is_refused_in_the_librarys_words_and_leaves_nothing() -> None:
