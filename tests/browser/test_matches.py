@@ -114,6 +114,7 @@ def test_chips_and_days_by_mouse_and_keyboard(page: Any) -> None:
     page.go(f"/admin/matches/?date={DAY}")
     assert page.locator(".game").count() == 2
     page.click(".tabs a[href*='show=live']")
+    page.wait_for_url(f"**/?date={DAY}&show=live")
     assert page.locator(".game-home").all_text_contents() == ["Sivas"]
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**/?date=2025-05-06&show=live")

@@ -120,8 +120,10 @@ def repair(page: Any) -> None:
     page.locator("tbody tr", has_text=YESTERDAY).locator("button").click()
     page.wait_for_selector(".job-line .mark-good")
     page.click("nav a[href='/admin/errors/']")
+    page.wait_for_url("**/admin/errors/")
     assert page.locator("tbody tr", has_text=YESTERDAY).count() == 0
     page.click(".tabs a[href*=resolved]")
+    page.wait_for_url("**resolved**")
     assert YESTERDAY in page.text_content("tbody")
 
 
@@ -131,6 +133,7 @@ def test_details_are_looked_at_first_and_then_fetched(watched: Seen) -> None:
     page.wait_for_selector(".job-line .mark-good")
     page.goto(page.url.split("/admin/")[0] + "/admin/matches/all?flt1=FINISHED")
     page.click("tbody tr:first-child .row-buttons a")
+    page.wait_for_url("**/admin/matches/details/**")
     match = page.url
     match_id = page.locator(".facts tr", has_text="Id at the source").locator("td").inner_text()
     look_first(watched, page, match_id)

@@ -55,7 +55,8 @@ def make_database() -> Iterator[object]:
 
     def make(name: str) -> None:
         made.append(name)
-        with engine.connect() as connection:
+        with engine.connect() as connection:  # a run that was killed may have left one
+            connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name}"))
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
 
     yield make
