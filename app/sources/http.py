@@ -3,6 +3,7 @@
 import http.client
 import io
 import os
+import re
 import socket
 import ssl
 import threading
@@ -49,8 +50,7 @@ class Client:
         self.connect_timeout_s = connect_timeout_s
         self.read_timeout_s = read_timeout_s
         self.max_bytes = max_bytes
-        self._session: requests.Session | None = None
-        self._process = 0
+        self._kept: _Kept | None = None
         self._lock = threading.Lock()
 
     def ask(self, request: Request) -> Answer | Failure:
@@ -69,8 +69,9 @@ class Client:
     def close(self) -> None:
         """Close the kept connections."""
         with self._lock:
-            if self._session is not None:
-                self._session.close()
+            if self._kept is not None:
+                self._kept.session.close()
+            self._kept = None
 
     def _follow(self, request: Request, asking: "_Asking") -> Answer | Failure:
         url = request.url
@@ -84,21 +85,23 @@ class Client:
 
     def _once(self, url: str, request: Request, asking: "_Asking") -> Answer | Failure:
         asking.received, asking.status = 0, None
-        session = self._of_this_process()
+        server, path = _parts(url)
+        kept = self._of_this_process()
         # Straight to the engine below requests: its own way there costs as much again, per request.
-        response = cast(HTTPAdapter, session.get_adapter(url)).poolmanager.urlopen(
+        response = kept.connections(server).urlopen(
             "GET",
-            url,
-            headers={**session.headers, **request.headers},
+            path,
+            headers={**kept.headers, **request.headers},
             timeout=Timeout(self.connect_timeout_s, asking.left(self.read_timeout_s)),
             retries=_NEVER,
             redirect=False,
+            assert_same_host=False,
             preload_content=False,
             decode_content=False,
         )
         with closing(response):
             asking.status = response.status
-            body = self._body(response, asking)
+            body = self._body(cast(urllib3.HTTPResponse, response), asking)
         if body is None:
             limit = f"more than {self.max_bytes / MEBIBYTE:g} MiB"
             return asking.failure(Code.TOO_LARGE, limit)
@@ -117,12 +120,12 @@ class Client:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _of_this_process(self) -> requests.Session:
-        """The session; a new one after a fork, as sockets must not be shared."""
+    def _of_this_process(self) -> "_Kept":
+        """What is kept; all new after a fork, as sockets must not be shared."""
         with self._lock:
-            if self._session is None or self._process != os.getpid():
-                self._session, self._process = _session(self.user_agent), os.getpid()
-            return self._session
+            if self._kept is None or self._kept.process != os.getpid():
+                self._kept = _Kept(_session(self.user_agent))
+            return self._kept
 
     def _failure(self, request: Request, error: Exception, asking: "_Asking") -> Failure:
         host = _host(request.url)
@@ -152,6 +155,18 @@ class _Asking:
 
     def failure(self, code: Code, detail: str) -> Failure:
         return Failure(code, detail, self.elapsed_ms(), self.received, self.status)
+
+
+_URL = re.compile(r"(https?://[^/?#]+)([^#]*)", re.I)
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """Scheme with host and port, and what to ask there. ValueError when it is no web address."""
+    found = _URL.match(url)
+    if found is None:
+        raise ValueError("not a web address")
+    path = found[2]
+    return found[1], path if path.startswith("/") else f"/{path}"
 
 
 def _redirect(url: str, answer: Answer | Failure) -> str | None:
@@ -241,6 +256,26 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SafePool}
+
+
+class _Kept:
+    """What a process keeps from one request to the next."""
+
+    def __init__(self, session: requests.Session) -> None:
+        self.session = session
+        self.process = os.getpid()
+        self.headers = {name: str(value) for name, value in session.headers.items()}
+        self._pools: dict[str, HTTPConnectionPool] = {}
+
+    def connections(self, server: str) -> HTTPConnectionPool:
+        """Those to a server. urllib3 takes as long to find them as to read an answer's head."""
+        pool = self._pools.get(server)
+        if pool is None:
+            if len(self._pools) == HOSTS:
+                self._pools.clear()  # urllib3 closes those that were not asked for in long
+            adapter = cast(HTTPAdapter, self.session.get_adapter(server))
+            pool = self._pools[server] = adapter.poolmanager.connection_from_url(server)
+        return pool
 
 
 class _Session(requests.Session):
