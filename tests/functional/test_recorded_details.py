@@ -19,6 +19,7 @@ from app.fixtures.details_request import details_plan
 from app.fixtures.models import MatchDetail
 from app.jobs.models import JobItem, Trigger
 from app.sources import pause
+from app.sources.limits import AT_ONCE
 from app.sources.registry import adapter
 
 pytestmark = needs_payloads(pytest.mark.timeout(300))
@@ -114,7 +115,7 @@ def test_all_recorded_matches_through_faults_a_storm_and_a_block(port: int) -> N
     wait_until(stopped, 60, 0.2)
     blocked = look(job_id)
     assert blocked.items["waiting"] > 0, "the block stops the source"
-    assert 1 <= blocked.errors["BLOCKED"] <= 64, "no storm"
+    assert 1 <= blocked.errors["BLOCKED"] <= AT_ONCE, "no more than were on their way"
     faults(port, {"match": "/event/[0-9]*77$", "status": 404})
     with transaction() as session:
         pause.resume(session, "sofascore")

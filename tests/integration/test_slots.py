@@ -12,6 +12,7 @@ import pytest
 import redis
 from conftest import REDIS, ROOT
 from filelock import FileLock
+from stage import wait_until
 
 from app.core import slots as slots_module
 from app.core.slots import Slots, SlotsAwayError
@@ -156,13 +157,21 @@ def test_what_is_past_is_swept(make, redis_url: str | None, monkeypatch) -> None
 @pytest.mark.parametrize("redis_url", ["redis"], indirect=True)
 def test_a_redis_that_was_restarted_is_used_again(make, redis_url: str) -> None:
     slots = make()
-    slots.take("a", [(5, 1.0)], 1)
+    many = [(500, 1.0)]
+    slots.take("a", many, 1)
     client = redis.Redis.from_url(redis_url)
-    client.script_flush()  # what a restart does to the script that counts
+
+    def is_away() -> bool:
+        client.script_flush()  # what a restart does to the script that counts
+        try:
+            slots.take("a", many, 1)
+        except SlotsAwayError:
+            return True
+        return False  # somebody beside us on this server loaded the same one in between
+
+    wait_until(is_away, 10, 0.01)
     client.close()
-    with pytest.raises(SlotsAwayError):
-        slots.take("a", [(5, 1.0)], 1)
-    assert slots.take("a", [(5, 1.0)], 1)[0] == 1
+    assert slots.take("a", many, 1)[0] == 1
 
 
 def test_while_redis_is_away_each_process_goes_on_alone_and_soon(tmp_path: Path) -> None:
