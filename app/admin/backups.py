@@ -14,7 +14,7 @@ from app.accounts.permissions import Permission
 from app.admin import live, login
 from app.admin.backup_one import OneBackup
 from app.admin.backup_shared import MEBIBYTE, bench, confirm, done, shared, submitted
-from app.admin.problems import refuse
+from app.admin.problems import refuse, whole_number
 from app.backups import catalogue, offsite_copies, offsite_work, prune, schedule, uploads
 from app.backups import request as requests
 from app.backups.journal import Journal
@@ -186,15 +186,9 @@ class BackupsView(OneBackup):
 
 
 def _wanted(form: Mapping[str, str]) -> dict[str, Any]:
-    numbers = {name: _number(form[name], name) for name in schedule.LIMITS if name in form}
+    numbers = {name: whole_number(form[name]) for name in schedule.LIMITS if name in form}
     ticked = {name: name in form for name in ("enabled", "incremental")}
     return {"type": form.get("type", ""), **ticked, **numbers}
-
-
-def _number(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise RequestError(N_("“%(value)s” is not a whole number."), value=text[:40])
-    return int(text)
 
 
 def _running(bench: Bench) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from app.accounts.permissions import Permission
 from app.admin.base import MOST_ID, PanelView
 from app.admin.errors import submit
 from app.admin.language import say
-from app.admin.problems import refuse
+from app.admin.problems import refuse, whole_number
 from app.core.db import reading
 from app.core.text import N_, RequestError, Sentence
 from app.drill import present
@@ -79,12 +79,5 @@ class DrillView(PanelView):
 
 def _plan(form: Mapping[str, str]) -> Plan:
     """RequestError says what is wrong with the form."""
-    items, kills = _number(form, "items"), _number(form, "kills")
+    items, kills = (whole_number(form.get(name, "").strip()) for name in ("items", "kills"))
     return Plan.checked(items, kills, wipe=bool(form.get("wipe")), most_items=MOST_ITEMS)
-
-
-def _number(form: Mapping[str, str], name: str) -> int:
-    text = form.get(name, "").strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise RequestError(N_("“%(value)s” is not a whole number."), value=text[:40])
-    return int(text)

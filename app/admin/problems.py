@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.admin.language import say
 from app.admin.security import API
-from app.core.text import N_, Sentence
+from app.core.text import N_, RequestError, Sentence
 
 WORDS = {
     400: (
@@ -82,3 +82,10 @@ def _is_signed_in() -> bool:
         return bool(current_user.is_authenticated)
     except SQLAlchemyError:
         return False
+
+
+def whole_number(text: str) -> int:
+    """The number written in a field of a form. RequestError when it is none."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise RequestError(N_("“%(value)s” is not a whole number."), value=text[:40])
+    return int(text)

@@ -77,7 +77,7 @@ def move(
     if report is not None:
         values |= {"code": report.code, "message": report.message}
     statement = update(_ITEM).where(where, _ITEM.c.state == from_state).values(values)
-    rows: list[ItemRow] = [*session.execute(statement.returning(*_COLUMNS)).all()]
+    rows: list[ItemRow] = list(session.execute(statement.returning(*_COLUMNS)).all())
     if rows:
         _note_items(session, [row.id for row in rows], event, report or Report())
     if ends_jobs:

@@ -149,7 +149,7 @@ class Stream:
         job_id: int,
         work: LightWork,
         pools: _Pools,
-        how_many: Callable[[], int] = lambda: 1,  # streams of this process
+        how_many: Callable[[], int],  # streams of this process, with this one
     ) -> None:
         self._worker = worker
         self._how_many = how_many
@@ -208,7 +208,7 @@ class Stream:
         streams of a process share it, as they share its memory.
         """
         rate = self._back / max(time.monotonic() - self._began, 0.1)
-        return min(max(int(rate * SPARE_S), 64), MOST_SPARE // max(self._how_many(), 1))
+        return min(max(int(rate * SPARE_S), 64), MOST_SPARE // self._how_many())
 
     def _ask(self, claims: list[Claim], before: Mapping[int, Any]) -> None:
         try:
