@@ -92,7 +92,9 @@ class Client:
             "GET",
             path,
             headers={**kept.headers, **request.headers},
-            timeout=Timeout(self.connect_timeout_s, asking.left(self.read_timeout_s)),
+            timeout=Timeout(
+                connect=self.connect_timeout_s, read=asking.left(self.read_timeout_s)
+            ),
             retries=_NEVER,
             redirect=False,
             assert_same_host=False,

@@ -317,6 +317,16 @@ def test_silence_is_a_read_timeout(server: Server, client: Client) -> None:
     assert 900 < failed.elapsed_ms < 1500
 
 
+def test_an_answer_may_take_longer_than_a_connection(server: Server) -> None:
+    def slow(wire: socket.socket) -> None:
+        time.sleep(0.8)
+        whole(b"{}")(wire)
+
+    server.scripts = [slow]
+    with contextlib.closing(Client("Fikstur/test", connect_timeout_s=0.3)) as client:
+        assert answer_of(ask(client, server.url())).body == b"{}"
+
+
 def test_after_a_slow_answer_the_kept_connection_is_as_patient_as_before(
     server: Server, client: Client
 ) -> None:
