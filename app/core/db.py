@@ -3,7 +3,7 @@
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -37,6 +37,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.core.text import Sentence
 
 T = TypeVar("T")
+Row = Mapping[str, Any]  # values by column
 BUSY_TIMEOUT_S = 30
 FROZEN_S = 15  # no transaction of ours does nothing for so long
 BATCH = 500  # rows per statement where many are written or deleted

@@ -62,6 +62,14 @@ def ring(huey: Huey, task: str, job_id: int, times: int = 1) -> bool:
     return room > 0
 
 
+def anybody_waits(huey: Huey) -> bool:
+    """Whether a bell waits for a thread; also True when the queue cannot be asked."""
+    try:
+        return check(huey) > 0
+    except (RedisError, sqlite3.Error, OSError):
+        return True
+
+
 def check(huey: Huey) -> int:
     """How many bells wait. Raises when the queue cannot be reached."""
     return int(huey.pending_count())

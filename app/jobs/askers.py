@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from app.core.one_core import OneCore
 
 FEWEST = 2
-AT_FIRST = 8
+AT_FIRST = 16
 BUSY = 0.85  # of one core: only one thread computes at a time, so more than that helps nobody
 LOOK_EVERY_S = 0.1
 
@@ -72,4 +72,4 @@ def how_many(now: int, most: int, busy: float, waiting: int) -> int:
     """How many threads are right after so many, by the share of a core and by what waits."""
     if busy > BUSY:
         return max(now - now // 4, min(FEWEST, most))
-    return min(now + now // 2 + 1, most) if waiting else now
+    return min(2 * now, most) if waiting else now

@@ -35,6 +35,7 @@ SPARE_S = 1.0
 MOST_SPARE = 800
 PATIENCE_S = 0.02
 SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
+MOST_S = 60.0  # of slices one after the other while nobody waits: a stream that ends runs dry
 
 
 class LightWork(Protocol):
@@ -64,8 +65,14 @@ class LightWork(Protocol):
 class Streams:
     """The streams of a process: one per job at a time, all on the same threads."""
 
-    def __init__(self, worker: Worker, work: LightWork) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        work: LightWork,
+        others_wait: Callable[[], bool] = lambda: True,  # other jobs, for a thread
+    ) -> None:
         self._worker = worker
+        self._others_wait = others_wait
         self._pools = _Pools(work)
         self._work = work
         self._running: set[int] = set()
@@ -83,7 +90,10 @@ class Streams:
         return job_id in self._running
 
     def work_on(self, job_id: int, slice_s: float = SLICE_S) -> bool:
-        """Work on the light items of a job for a slice. True when more of them could run now."""
+        """Work on the light items of a job for a slice, and on while no other job waits.
+
+        True when more of them could run now.
+        """
         with self._lock:
             if self._is_at(job_id):
                 return False
@@ -91,7 +101,7 @@ class Streams:
         try:
             self._pools.core.choose()
             stream = Stream(self._worker, job_id, self._work, self._pools, self._how_many)
-            return stream.run(slice_s)
+            return stream.run(_Slice(slice_s, self._others_wait))
         finally:
             with self._lock:
                 self._running.discard(job_id)
@@ -130,6 +140,22 @@ class _Pools:
             askers.wake()
 
 
+class _Slice:
+    """How long a stream may go on: longer while it takes a thread from nobody."""
+
+    def __init__(self, length_s: float, others_wait: Callable[[], bool]) -> None:
+        self._length_s = length_s
+        self._others_wait = others_wait
+        self._until = time.monotonic() + length_s
+        self._end = time.monotonic() + max(MOST_S, length_s)
+
+    def lasts(self) -> bool:
+        now = time.monotonic()
+        if now >= self._until and now < self._end and not self._others_wait():
+            self._until = now + self._length_s
+        return now < self._until
+
+
 @dataclass(slots=True)
 class _Come:
     """A request that came back, or broke."""
@@ -141,7 +167,7 @@ class _Come:
 
 
 class Stream:
-    """One slice of work on one job."""
+    """One stretch of work on one job."""
 
     def __init__(
         self,
@@ -163,18 +189,17 @@ class Stream:
         self._come: SimpleQueue[_Come] = SimpleQueue()
         self._gathered: list[_Come] = []
 
-    def run(self, slice_s: float) -> bool:
+    def run(self, time_slice: _Slice) -> bool:
         """Work until the slice is over or nothing can be claimed. True when more could run now."""
-        until = time.monotonic() + slice_s
         more = True
         while True:
-            goes_on = more and time.monotonic() < until and not self._worker.stopping.is_set()
+            self._gather()  # first: it is seen only then how much is still on its way
+            goes_on = more and not self._worker.stopping.is_set() and time_slice.lasts()
             if goes_on and self._has_room():
                 more = self._send_out()
             elif not goes_on and not self._out:
                 break
             self._pools.wake()
-            self._gather()
             self._write_when_due()
         self._write()
         return more and not self._worker.stopping.is_set()

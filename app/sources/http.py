@@ -92,9 +92,7 @@ class Client:
             "GET",
             path,
             headers={**kept.headers, **request.headers},
-            timeout=Timeout(
-                connect=self.connect_timeout_s, read=asking.left(self.read_timeout_s)
-            ),
+            timeout=Timeout(connect=self.connect_timeout_s, read=asking.left(self.read_timeout_s)),
             retries=_NEVER,
             redirect=False,
             assert_same_host=False,

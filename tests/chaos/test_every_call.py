@@ -75,7 +75,7 @@ class Countdown:
 
         event.listen(db.engine, "before_cursor_execute", self)
         db.engine.dialect.do_commit = self.before(db.engine.dialect.do_commit)
-        many._copy = self.before(many._copy)
+        many.copy = self.before(many.copy)
         for name in ("send_packed_command", "read_response"):
             setattr(AbstractConnection, name, self.before(getattr(AbstractConnection, name)))
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from app.core.db import persist, reading, transaction
 from app.core.many import append, append_numbered, merge, one_of
+from app.core.told import ROWS_EACH
 from app.fixtures.models import MatchDetail, MatchStatistic, RawAnswer
 
 AT = datetime(2025, 5, 5, 12, tzinfo=UTC)
@@ -150,3 +151,27 @@ def test_a_copy_whose_connection_died_is_made_again(engine: str) -> None:
     persist(work)
     with reading() as session:
         assert session.scalars(select(RawAnswer.key)).all() == ["a"]
+
+
+def test_more_rows_than_one_statement_takes_come_in_their_order() -> None:
+    count = 2 * ROWS_EACH + 3
+    keys = [f"k{n}" for n in range(count)]
+    with transaction() as session:
+        numbers = append_numbered(
+            session, RawAnswer, [raw(key, size=n) for n, key in enumerate(keys)]
+        )
+    with reading() as session:
+        found = session.execute(select(RawAnswer.id, RawAnswer.key, RawAnswer.size)).all()
+    told = zip(numbers, keys, range(count), strict=True)
+    assert sorted(map(tuple, found)) == list(told)
+
+
+def test_a_merge_of_many_overwrites_each_with_its_own() -> None:
+    key = ["source", "source_id", "kind"]
+    ids = [f"{n}" for n in range(ROWS_EACH + 2)]
+    with transaction() as session:
+        merge(session, MatchDetail, [head(one) for one in ids], key, ["code"])
+        merge(session, MatchDetail, [head(one, code=f"C{one}") for one in ids], key, ["code"])
+    with reading() as session:
+        found = dict(session.execute(select(MatchDetail.source_id, MatchDetail.code)).all())
+    assert found == {one: f"C{one}" for one in ids}
