@@ -329,7 +329,7 @@ def work(kind: str, job_id: int) -> None:
 
 
 class Process:
-    """What a worker process holds: its app, its name in the ledger, its steward."""
+    """What a worker process holds: its app, its name in the ledger, the loops of its steward."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -359,6 +359,7 @@ class Process:
         }
         work = DetailWork(desk, lambda source: at_once(self.limiter.rates(source)))
         self.streams = Streams(self.worker, work, functools.partial(queue.anybody_waits, huey))
+        self.keeper = Steward(duties_of(self.worker), self.app.app_context)
         self.steward = Steward(self.duties(), self.app.app_context)
         self.live.on_change(self.follow)
         # All this stays: the collector need not look through it again, and less often through the
@@ -375,11 +376,11 @@ class Process:
         return self.streams.work_on(job_id) or heavy
 
     def duties(self) -> list[Duty]:
-        """Everything the steward of this process does."""
+        """Everything the steward of this process does, beside keeping what is in hand."""
         slots = duty_at_slots(self.worker, ring)
         pass_on = Duty("pass bells on", self.pass_bells_on, every_s=0.0)
         follow = Duty("follow the settings", self.live.follow_now)
-        return [*duties_of(self.worker), *duties_of_all(ring), slots, pass_on, follow, *_firing()]
+        return [*duties_of_all(ring), slots, pass_on, follow, *_firing()]
 
     def follow(self, changed: configuration.Config) -> None:
         """Work on with other settings; what is in hand is finished with those it began with."""
@@ -402,12 +403,18 @@ class Process:
             if kind := kind_to_claim(job_id):
                 ring(kind, job_id)
 
+    def start(self) -> None:
+        """Begin both loops."""
+        self.keeper.start()
+        self.steward.start()
+
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """A clean stop: finish or give back what is in hand. Harmless the second time."""
         if self.worker.stopping.is_set() or self.pid != os.getpid():
             return
         with self.app.app_context():
             self.worker.stop(grace_s)
+        self.keeper.stop()
         self.steward.stop()
 
 
@@ -429,7 +436,7 @@ def _firing() -> list[Duty]:
 def _process_of(_pid: int) -> Process:
     process = Process()
     atexit.register(process.stop)
-    process.steward.start()
+    process.start()
     return process
 
 

@@ -3,10 +3,13 @@
 import json
 import logging
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from huey import Huey, RedisHuey, SqliteHuey
+from huey.exceptions import HueyException
 from huey.registry import Message
 from huey.serializer import Serializer
 from redis import ConnectionPool
@@ -17,6 +20,9 @@ log = logging.getLogger(__name__)
 # What may wait unheard. Few messages keep priority, pause and cancel immediate, and make a lost
 # queue cheap: whatever waits in the ledger is rung again.
 MOST_BELLS = 16
+# A queue that did not answer is not rung for so long: one that is frozen costs ten seconds a try.
+QUIET_S = 5.0
+_quiet_until: WeakKeyDictionary[Huey, float] = WeakKeyDictionary()  # monotonic
 
 
 class JsonSerializer(Serializer):
@@ -52,11 +58,17 @@ def ring(huey: Huey, task: str, job_id: int, times: int = 1) -> bool:
 
     A lost bell costs nothing: the steward rings again for what waits unclaimed.
     """
+    if time.monotonic() < _quiet_until.get(huey, 0):
+        return False
     try:
         room = MOST_BELLS - huey.pending_count()
         for _ in range(min(times, room)):
             huey.enqueue(huey._registry.string_to_task(f"tasks.{task}")((job_id,)))
+    except HueyException:  # another version's, in the middle of an upgrade or after going back
+        log.warning("no task is named %s; job %s waits for a worker that has it", task, job_id)
+        return False
     except (RedisError, sqlite3.Error, OSError) as error:
+        _quiet_until[huey] = time.monotonic() + QUIET_S
         log.warning("the queue cannot be reached (%s); the steward rings again", error)
         return False
     return room > 0

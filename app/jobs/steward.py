@@ -1,7 +1,8 @@
 """The steward: a loop of one second in every worker process that keeps promises the others cannot.
 
 It renews leases, takes back expired ones, rings for what waits, and does what else it is handed.
-There is no leader: each duty is safe to run in any number of processes at once.
+There is no leader: each duty is safe to run in any number of processes at once. What only the
+holder of items can do has a loop of its own: a queue that hangs must not cost a lease.
 """
 
 import logging

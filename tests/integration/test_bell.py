@@ -1,0 +1,87 @@
+"""The bell: what is rung for, what hears it, and what must not hang on it."""
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from factories import a_job, items_of
+from flask import Flask
+from huey import SqliteHuey
+from stage import wait_until
+
+import tasks
+from app.core import queue
+from app.core.db import reading
+from app.jobs.models import Job
+from app.jobs.steward import Duty, Steward, duties_of, ring_waiting
+from app.jobs.worker import Worker
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture
+def huey(tmp_path: Path) -> Iterator[SqliteHuey]:
+    """A queue of its own that knows the tasks of the house."""
+    made = queue.build_huey(None, tmp_path)
+    made._registry = tasks.huey._registry
+    with closing(made.storage):
+        yield made
+
+
+def test_a_job_of_a_kind_nobody_here_knows_does_not_silence_the_others(huey: SqliteHuey) -> None:
+    unknown, known = a_job(kind="of_another_version"), a_job()
+    ring_waiting(functools.partial(queue.ring, huey))
+    assert [task.args[0] for task in huey.pending()] == [known, known]
+    with reading() as session:
+        assert session.get_one(Job, known).rung_at is not None
+        assert session.get_one(Job, unknown).rung_at is None
+
+
+def test_a_queue_that_does_not_answer_is_asked_once_and_left_alone_for_a_while(
+    huey: SqliteHuey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, tried = [a_job(), a_job(), a_job()], []
+
+    def hangs() -> int:
+        tried.append(1)
+        raise TimeoutError
+
+    ring = functools.partial(queue.ring, huey)
+    with monkeypatch.context() as patch:
+        patch.setattr(huey, "pending_count", hangs)
+        ring_waiting(ring)
+        ring_waiting(ring)
+    assert len(tried) == 1
+    monkeypatch.setattr(queue, "_quiet_until", {})  # the while is over
+    ring_waiting(ring)
+    assert {task.args[0] for task in huey.pending()} == set(jobs)
+
+
+def test_a_bell_that_hangs_costs_no_lease(app: Flask) -> None:
+    worker = Worker(lease_s=0.4)
+    job_id = a_job()
+    worker.claim(job_id, ["fetch_day"], deadline_s=300)
+    first = items_of(job_id)[0].lease_until
+    let_go = threading.Event()
+    hanging = Duty("ring", functools.partial(let_go.wait, 10))
+    both = [Steward(duties_of(worker), app.app_context), Steward([hanging], app.app_context)]
+    for steward in both:
+        steward.start()
+    try:
+        wait_until(lambda: items_of(job_id)[0].lease_until > first, 5)
+    finally:
+        let_go.set()
+        for steward in both:
+            steward.stop()
+
+
+def test_what_only_the_holder_can_do_is_not_done_where_bells_are_rung() -> None:
+    process = object.__new__(tasks.Process)
+    process.worker, process.live = Worker(30), SimpleNamespace(follow_now=None)
+    names = {duty.name for duty in process.duties()}
+    assert "ring for what waits" in names
+    assert not names & {duty.name for duty in duties_of(process.worker)}
