@@ -45,7 +45,7 @@ from app.fixtures.retry import due_request
 from app.jobs.models import Trigger
 from app.jobs.moves import Claim
 from app.jobs.prune import Keep, prune_item
-from app.jobs.runner import Handler, kind_to_claim, work_on
+from app.jobs.runner import Handler, kind_to_claim, more_urgent, work_on
 from app.jobs.steward import Duty, Steward, duties_of, duties_of_all, duty_at_slots, run_due
 from app.jobs.stream import Streams
 from app.jobs.submit import ItemRequest, JobRequest, Submitted
@@ -321,11 +321,12 @@ def probe(source: str) -> Probe:
 
 
 def work(kind: str, job_id: int) -> None:
-    """Work on a job for a slice of time, and ring again when there is more."""
+    """Work on a job for a slice of time, on the more urgent ones before; ring again for more."""
     process = this_process()
     with process.app.app_context():
-        if process.work_on(job_id):
-            ring(kind, job_id)
+        for its_kind, its_id in [*more_urgent(job_id), (kind, job_id)]:
+            if process.work_on(its_id):
+                ring(its_kind, its_id)
 
 
 class Process:

@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import signal
 import socketserver
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,13 +57,6 @@ class OwnRedis:
         if self.process is not None:
             self.process.kill()
             self.process.wait(10)
-
-    def freeze(self, seconds: float) -> None:
-        """It still takes connections, and answers nobody."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        self.process.send_signal(signal.SIGCONT)
 
 
 class OwnPostgres:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.orm import Session, aliased
 
 from app.core.clock import now
 from app.core.db import persist, reading
@@ -19,7 +19,7 @@ from app.errors.classify import Outcome
 from app.errors.policy import plan
 from app.errors.record import Problem, record_error
 from app.jobs import budget, ledger
-from app.jobs.models import Job, JobItem
+from app.jobs.models import OPEN_JOB, Job, JobItem
 from app.jobs.moves import Claim, Report, StaleError
 from app.jobs.worker import CancelledError, Worker
 from app.sources.base import Code, Scope
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 # A bell works this long on one job, then rings for itself again behind the others: a small job
 # waits for a slice of a huge one, never for all of it.
 SLICE_S = 2.0
+MOST_URGENT = 16  # jobs that a bell of another is put off for
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,26 @@ def more_to_claim(job_id: int) -> bool:
 
 def kind_to_claim(job_id: int) -> str | None:
     """The kind of the job, its bell's name, if an item of it could be claimed now."""
-    waiting = exists().where(JobItem.job_id == Job.id, *ledger.may_run_now()).correlate(Job)
     with reading() as session:
-        return session.scalar(select(Job.kind).where(Job.id == job_id, waiting))
+        return session.scalar(select(Job.kind).where(Job.id == job_id, _claimable()))
+
+
+def more_urgent(job_id: int) -> list[tuple[str, int]]:
+    """Kind and id of the jobs with something to claim that go before this one, urgent first."""
+    this = aliased(Job)
+    than = select(this.priority).where(this.id == job_id).scalar_subquery()
+    before = (
+        select(Job.kind, Job.id)
+        .where(Job.state.in_(OPEN_JOB), Job.priority > than, _claimable())
+        .order_by(Job.priority.desc(), Job.id)
+        .limit(MOST_URGENT)
+    )
+    with reading() as session:
+        return [(kind, other) for kind, other in session.execute(before)]
+
+
+def _claimable() -> ColumnElement[bool]:
+    return exists().where(JobItem.job_id == Job.id, *ledger.may_run_now()).correlate(Job)
 
 
 def _work_on_item(worker: Worker, claim: Claim, handler: Handler) -> None:

@@ -15,7 +15,7 @@ from stage import wait_until
 
 import tasks
 from app.core import queue
-from app.core.db import reading
+from app.core.db import current_time, reading, transaction
 from app.jobs.models import Job
 from app.jobs.steward import Duty, Steward, duties_of, ring_waiting
 from app.jobs.worker import Worker
@@ -85,3 +85,34 @@ def test_what_only_the_holder_can_do_is_not_done_where_bells_are_rung() -> None:
     names = {duty.name for duty in process.duties()}
     assert "ring for what waits" in names
     assert not names & {duty.name for duty in duties_of(process.worker)}
+
+
+def work_at(bell: tuple[str, int], app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The jobs that a thread works on, in order, when it hears that bell."""
+    worked: list[int] = []
+
+    def work_on(job_id: int) -> bool:
+        worked.append(job_id)
+        return True
+
+    process = SimpleNamespace(app=app, work_on=work_on)
+    monkeypatch.setattr(tasks, "this_process", lambda: process)
+    monkeypatch.setattr(tasks, "ring", lambda _kind, job_id: worked.append(-job_id))
+    tasks.work(*bell)
+    return worked
+
+
+def test_an_urgent_job_passes_a_queue_full_of_bells_for_another(
+    app: Flask, huey: SqliteHuey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, urgent, most_urgent, paused = a_job(), a_job(), a_job(), a_job()
+    with transaction() as session:
+        for job_id, priority in ((urgent, 8), (most_urgent, 9), (paused, 9)):
+            session.get_one(Job, job_id).priority = priority
+        session.get_one(Job, paused).paused_at = current_time(session)
+    assert queue.ring(huey, "fetch_range", usual, queue.MOST_BELLS)
+    assert not queue.ring(huey, "fetch_range", most_urgent), "there is no room for its own bell"
+    bell = huey.dequeue().args[0]
+    in_order = [most_urgent, -most_urgent, urgent, -urgent, usual, -usual]
+    assert work_at(("fetch_range", bell), app, monkeypatch) == in_order
+    assert work_at(("fetch_range", 999_999), app, monkeypatch) == [999_999, -999_999]
