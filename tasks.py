@@ -371,10 +371,9 @@ class Process:
 
     def work_on(self, job_id: int) -> bool:
         """Work a slice on the heavy items of a job one by one, then stream its light ones."""
-        if self.streams.is_at(job_id):
-            return False
         heavy = work_on(self.worker, job_id, self.handlers)
-        return self.streams.work_on(job_id) or heavy
+        light = self.streams.work_on(job_id)
+        return light or heavy or self.worker.may_go_on(job_id)
 
     def duties(self) -> list[Duty]:
         """Everything the steward of this process does, beside keeping what is in hand."""

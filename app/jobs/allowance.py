@@ -7,7 +7,7 @@ stay waiting where everybody can see why.
 import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlalchemy import select, update
@@ -53,6 +53,7 @@ class Order:
     worker: str
     kinds: Collection[str]
     terms: ledger.Terms
+    beside: bool = False  # whether its process has anything in hand already
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Wanted:
     source: str | None
     items: int
     factor: float
+    crashes: int  # none of the items may have seen more workers die: so many are safe together
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Shares:
 
     granted: Mapping[str | None, int]
     free_in_s: Mapping[str, float]
+    crashes: int
 
 
 def wanted(session: Session, order: Order) -> list[Wanted]:
@@ -94,7 +97,7 @@ def wanted(session: Session, order: Order) -> list[Wanted]:
     some = rows[: safe_together([row.crashes for row in rows])]
     counts = Counter((row.source, row.factor, row.opens) for row in some)
     return [
-        Wanted(source, 1 if opens else items, 1.0 if factor is None else factor)
+        Wanted(source, 1 if opens else items, 1.0 if factor is None else factor, rows[0].crashes)
         for (source, factor, opens), items in counts.items()
     ]
 
@@ -112,24 +115,33 @@ def safe_together(crashes: Sequence[int]) -> int:
     return min(most, len(list(alike)))
 
 
+def must_wait(order: Order, wishes: Sequence[Wanted]) -> bool:
+    """Whether what is next is tried alone or not at all, and its process has others in hand."""
+    return order.beside and any(wish.crashes >= ledger.LAST_TRY for wish in wishes)
+
+
 def claim_unlimited(
     session: Session, limiter: Limiter, order: Order
 ) -> tuple[list[Wanted], list[Claim]]:
     """Claim at once what needs no slot; else only what is wanted, for nobody is asked in here."""
     wishes = wanted(session, order)
-    if not wishes or any(wish.source and limiter.limits(wish.source) for wish in wishes):
+    limited = any(wish.source and limiter.limits(wish.source) for wish in wishes)
+    if not wishes or limited or must_wait(order, wishes):
         return wishes, []
-    return wishes, claim_shares(session, order, {wish.source: wish.items for wish in wishes})
+    shares = {wish.source: wish.items for wish in wishes}
+    return wishes, claim_shares(session, order, shares, wishes[0].crashes)
 
 
-def claim_shares(session: Session, order: Order, granted: Mapping[str | None, int]) -> list[Claim]:
-    """Claim so many of each source."""
+def claim_shares(
+    session: Session, order: Order, granted: Mapping[str | None, int], crashes: int
+) -> list[Claim]:
+    """Claim so many of each source, none of which saw more workers die than `crashes`."""
     return ledger.claim(
         session,
         order.job_id,
         worker=order.worker,
         kinds=order.kinds,
-        terms=order.terms,
+        terms=replace(order.terms, most_crashes=crashes),
         shares=granted,
     )
 
@@ -147,7 +159,7 @@ def ask_for(limiter: Limiter, wishes: Sequence[Wanted]) -> Shares:
             granted[wish.source] = grant.granted
         if grant.granted < wish.items:
             free_in_s[wish.source] = grant.free_in_s
-    return Shares(granted, free_in_s)
+    return Shares(granted, free_in_s, wishes[0].crashes)
 
 
 def note_waits(session: Session, job_id: int, free_in_s: Mapping[str, float]) -> None:

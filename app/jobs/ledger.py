@@ -32,15 +32,21 @@ from app.jobs.moves import (
 from app.sources.models import SourceState
 
 MOST_CRASHES = 3
+LAST_TRY = MOST_CRASHES - 1  # after so many an item is tried alone, so that no other is blamed
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How items are handed out: for how long, when they are taken for hung, how many at once."""
+    """How items are handed out: for how long, when they are taken for hung, how many at once.
+
+    And which: what others hold locked is passed over, and what comes behind may be what must not
+    be in one hand with so many.
+    """
 
     lease_s: float
     deadline_s: float
     most: int = 1
+    most_crashes: int = MOST_CRASHES
 
 
 def claim(
@@ -56,11 +62,14 @@ def claim(
 
     With `shares` no more of each source than it says, and of no other source.
     """
+    safe = JobItem.crashes <= terms.most_crashes
     if shares is None:
-        chosen = [_next(job_id, kinds, terms.most)]
+        chosen = [_next(job_id, kinds, terms.most, safe)]
     else:
         shares = _one_probe_at_a_time(session, shares)
-        chosen = [_next(job_id, kinds, shares[name], JobItem.source == name) for name in shares]
+        chosen = [
+            _next(job_id, kinds, shares[name], safe, JobItem.source == name) for name in shares
+        ]
     rows: list[ItemRow] = []
     for some in chosen:
         rows += _take(session, some, worker, terms)

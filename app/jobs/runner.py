@@ -4,7 +4,7 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -48,10 +48,8 @@ class Handler:
 def work_on(worker: Worker, job_id: int, handlers: Mapping[str, Handler]) -> bool:
     """Work on a job for a slice of time. True when more of it could run right now."""
     until = time.monotonic() + SLICE_S
-    deadline_s = max(handler.deadline_s for handler in handlers.values())
-    most = min(handler.most for handler in handlers.values())
     while not worker.stopping.is_set():
-        claims = worker.claim(job_id, handlers.keys(), deadline_s=deadline_s, most=most)
+        claims = _claim(worker, job_id, handlers)
         for claim in claims:
             _work_on_item(worker, claim, handlers[claim.kind])
         if not claims:
@@ -59,6 +57,25 @@ def work_on(worker: Worker, job_id: int, handlers: Mapping[str, Handler]) -> boo
         if time.monotonic() > until:
             return more_to_claim(job_id)
     return False
+
+
+def _claim(worker: Worker, job_id: int, handlers: Mapping[str, Handler]) -> list[Claim]:
+    """Take what is next, and only what may take as long: one deadline is set for all of a claim."""
+    kind = _next_kind(job_id, handlers.keys())
+    if kind is None:
+        return []
+    deadline_s = handlers[kind].deadline_s
+    alike = {name: one for name, one in handlers.items() if one.deadline_s == deadline_s}
+    most = min(one.most for one in alike.values())
+    return worker.claim(job_id, alike.keys(), deadline_s=deadline_s, most=most)
+
+
+def _next_kind(job_id: int, kinds: Collection[str]) -> str | None:
+    waiting = select(JobItem.kind).where(
+        JobItem.job_id == job_id, JobItem.kind.in_(kinds), *ledger.may_run_now()
+    )
+    with reading() as session:
+        return session.scalar(waiting.order_by(JobItem.not_before, JobItem.id).limit(1))
 
 
 def more_to_claim(job_id: int) -> bool:

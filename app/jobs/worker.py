@@ -23,6 +23,7 @@ from app.jobs.allowance import (
     ask_for,
     claim_shares,
     claim_unlimited,
+    must_wait,
     note_waits,
     wanted,
 )
@@ -32,6 +33,8 @@ from app.jobs.models import Worker as WorkerRow
 from app.jobs.moves import Claim, StaleError
 
 log = logging.getLogger(__name__)
+
+STOP_S = 1.0
 
 
 class CancelledError(Exception):
@@ -61,17 +64,38 @@ class Worker:
         self.stopping = threading.Event()
         self._holds: dict[int, _Hold] = {}
         self._strays: set[tuple[int, int]] = set()
+        self._sent_away: set[int] = set()  # jobs, from what is or was to be tried alone
         self._lock = threading.Lock()
+        self._claiming = threading.Lock()
 
     def claim(
         self, job_id: int, kinds: Collection[str], *, deadline_s: float, most: int = 1
     ) -> list[Claim]:
-        """Take up to `most` items of a job into this process's hands, as many as have a slot."""
-        order = Order(job_id, self.id, kinds, Terms(self.lease_s, deadline_s, most))
+        """Take up to `most` items of a job into this process's hands, as many as have a slot.
+
+        One thread at a time: whether an item may be in hand depends on all that are.
+        """
+        terms = Terms(self.lease_s, deadline_s, most)
+        with self._claiming:
+            in_hand = self._in_hand()
+            if any(claim.crashes >= ledger.LAST_TRY for claim in in_hand):
+                self._sent_away.add(job_id)
+                return []
+            return self._claim(Order(job_id, self.id, kinds, terms, beside=bool(in_hand)))
+
+    def _in_hand(self) -> list[Claim]:
+        """What this process would be blamed with if it died now."""
+        with self._lock:
+            return [hold.claim for hold in self._holds.values() if not hold.lost]
+
+    def _claim(self, order: Order) -> list[Claim]:
         asked_at = time.monotonic()
         wishes, claims = persist(lambda session: claim_unlimited(session, self.limiter, order))
         refused: set[str | None] = set()
         while wishes and not claims:
+            if must_wait(order, wishes):
+                self._sent_away.add(order.job_id)
+                break
             shares = ask_for(self.limiter, wishes)
             asked_at = time.monotonic()
             claims = self._take(order, shares)
@@ -80,15 +104,35 @@ class Worker:
             refused |= shares.free_in_s.keys()
             with reading() as session:
                 wishes = [wish for wish in wanted(session, order) if wish.source not in refused]
+        return self._keep(claims, asked_at)
+
+    def _keep(self, claims: list[Claim], asked_at: float) -> list[Claim]:
+        """Have them in hand; given back at once when a stop has come meanwhile."""
         with self._lock:
-            self._holds |= {claim.item_id: _Hold(claim, asked_at) for claim in claims}
-        return claims
+            if not self.stopping.is_set():
+                self._holds |= {claim.item_id: _Hold(claim, asked_at) for claim in claims}
+                return claims
+        held = [(claim.item_id, claim.fence) for claim in claims]
+        persist(lambda session: ledger.give_back(session, held), 5)
+        return []
+
+    def may_go_on(self, job_id: int) -> bool:
+        """Whether the job was sent away from what is to be alone, and can go on; says it once.
+
+        Only then: whoever asked the ledger instead would ring on and on for what nobody may take.
+        """
+        if job_id not in self._sent_away or self._in_hand():
+            return False
+        self._sent_away.discard(job_id)
+        return True
 
     def _take(self, order: Order, shares: Shares) -> list[Claim]:
         """Claim what has a slot; only then is it written down that the others have none."""
         claims: list[Claim] = []
         if shares.granted:
-            claims = persist(lambda session: claim_shares(session, order, shares.granted))
+            claims = persist(
+                lambda session: claim_shares(session, order, shares.granted, shares.crashes)
+            )
         if shares.free_in_s:
             persist(lambda session: note_waits(session, order.job_id, shares.free_in_s))
             self._wake_at(min(shares.free_in_s.values()))
@@ -171,6 +215,8 @@ class Worker:
         many items were given back.
         """
         self.stopping.set()
+        if self._claiming.acquire(timeout=STOP_S):  # what is being claimed is given back by then
+            self._claiming.release()
         until = time.monotonic() + grace_s
         while self._holds and time.monotonic() < until:
             time.sleep(0.05)

@@ -116,3 +116,20 @@ def test_an_urgent_job_passes_a_queue_full_of_bells_for_another(
     in_order = [most_urgent, -most_urgent, urgent, -urgent, usual, -usual]
     assert work_at(("fetch_range", bell), app, monkeypatch) == in_order
     assert work_at(("fetch_range", 999_999), app, monkeypatch) == [999_999, -999_999]
+
+
+def test_a_stream_at_work_keeps_nobody_from_the_heavy_items_of_its_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heavy: list[int] = []
+
+    def work_on(_worker: Worker, job_id: int, _handlers: object) -> bool:
+        heavy.append(job_id)
+        return True
+
+    monkeypatch.setattr(tasks, "work_on", work_on)
+    process = object.__new__(tasks.Process)
+    process.worker, process.handlers = Worker(30), {}
+    process.streams = SimpleNamespace(is_at=lambda _: True, work_on=lambda _: False)
+    assert process.work_on(7)
+    assert heavy == [7]

@@ -4,11 +4,14 @@ import pytest
 from factories import a_job, counts, items_of, overdue
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from app.core.db import persist, reading, transaction
+from app.core.db import db, persist, reading, transaction
 from app.errors.models import FixtureError
 from app.jobs import ledger, steer, steward
-from app.jobs.models import ItemOutcome, Job
+from app.jobs.allowance import Order, Unlimited, claim_unlimited
+from app.jobs.ledger import Terms
+from app.jobs.models import ItemOutcome, Job, JobItem
 from app.jobs.models import Worker as WorkerRow
 from app.jobs.moves import Claim, Report, StaleError
 from app.jobs.report import live_workers, totals
@@ -83,6 +86,82 @@ def test_stop_gives_back_what_is_in_hand_and_takes_nothing_more() -> None:
     assert counts(job_id)["waiting"] == 3
 
 
+def test_what_is_claimed_while_a_stop_comes_is_given_back() -> None:
+    job_id = a_job(days=2)
+
+    class StopComes(Unlimited):
+        def limits(self, _source: str) -> bool:
+            worker.stopping.set()  # as another thread would, while this one claims
+            return False
+
+    worker = Worker(30, StopComes())
+    assert hold(worker, job_id, most=2) == []
+    assert counts(job_id)["waiting"] == 2
+    assert {item.crashes for item in items_of(job_id)} == {0}
+    assert worker.stop() == 0
+
+
+def test_an_item_that_saw_two_workers_die_is_alone_in_its_process() -> None:
+    worker = Worker(30)
+    innocent, suspect = a_job(days=2), a_job()
+    with transaction() as session:
+        session.get_one(JobItem, items_of(suspect)[0].id).crashes = 2
+    (first,) = hold(worker, innocent)
+    assert hold(worker, suspect) == [], "not beside another"
+    assert not worker.may_go_on(suspect)
+    worker.let_go(first)
+    assert not worker.may_go_on(innocent), "it was not sent away"
+    assert worker.may_go_on(suspect)
+    (alone,) = hold(worker, suspect)
+    assert hold(worker, innocent) == [], "nothing beside it"
+    assert not worker.may_go_on(innocent)
+    assert hold(Worker(30), innocent), "in another process, yes"
+    overdue(alone)
+    steward.take_back_expired()
+    worker.renew()
+    assert worker.may_go_on(innocent)
+    assert counts(suspect)["quarantined"] == 1
+    overdue(hold_of(innocent))
+    steward.take_back_expired()
+    assert hold(worker, innocent), "what hangs and was taken from it keeps it from nothing"
+
+
+def hold_of(job_id: int) -> Claim:
+    item = next(item for item in items_of(job_id) if item.state == "running")
+    return Claim(item.id, job_id, item.kind, item.source, item.key, item.fence, 0, 0)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("engine", ["postgres"])
+@pytest.mark.usefixtures("engine")
+def test_suspects_are_not_taken_for_what_others_are_taking() -> None:
+    job_id = a_job(days=4)
+    with transaction() as session:
+        for item in items_of(job_id)[2:]:
+            session.get_one(JobItem, item.id).crashes = 2
+    order = Order(job_id, "w2", KINDS, Terms(30, 300, 4))
+    with transaction() as first, Session(db.engine) as second:
+        terms = Terms(30, 300, 2)
+        assert len(ledger.claim(first, job_id, worker="w1", kinds=KINDS, terms=terms)) == 2
+        wishes, claims = claim_unlimited(second, Unlimited(), order)
+        assert (wishes[0].items, claims) == (2, [])
+
+
+def test_every_kind_is_given_the_time_of_its_own_handler() -> None:
+    worker = Worker(30)
+    job_id = a_job()
+    given: list[float] = []
+
+    def work(claim: Claim, its: Worker) -> None:
+        (item,) = items_of(job_id)
+        given.append((item.deadline_at - item.started_at).total_seconds())
+        finish(claim, its)
+
+    patient = Handler(finish, deadline_s=3600, most=5)
+    work_on(worker, job_id, {"prune_history": patient, "fetch_day": Handler(work)})
+    assert given == [pytest.approx(300, abs=1)]
+
+
 def test_stop_waits_for_what_is_nearly_done() -> None:
     worker = Worker(lease_s=30)
     (claim,) = hold(worker, a_job())
@@ -123,6 +202,7 @@ def test_a_quarantined_item_is_an_open_error_that_names_its_worker() -> None:
     for _ in range(3):
         overdue(hold(worker, job_id)[0])
         steward.take_back_expired()
+        worker.renew()
     with reading() as session:
         error = session.scalars(select(FixtureError)).one()
     assert error.evidence["worker"] == worker.id
