@@ -9,6 +9,9 @@ import msgspec
 
 from app.core.text import N_, Sentence
 
+MOST_LEASES = 2  # within so many what a dead worker held can be claimed again
+START_S = 5.0  # and so long beyond: nobody takes anything back before his process has started
+
 
 @dataclass(frozen=True, slots=True)
 class Kill:
@@ -87,6 +90,11 @@ def _of_the_run(facts: Facts) -> list[Sentence]:
         said = N_("Only %(kills)s of %(asked)s workers could be killed before the end.")
         values = {"kills": len(facts.kills), "asked": facts.kills_asked}
         found.append(Sentence(said, values))
+    most_s = MOST_LEASES * facts.lease_s + START_S
+    held = [kill.back_s for kill in facts.kills if kill.in_hand]
+    if late := sum(back_s is None or back_s > most_s for back_s in held):
+        said = N_("What %(late)s dead workers held was not taken back within %(seconds)s s.")
+        found.append(Sentence(said, {"late": late, "seconds": f"{most_s:g}"}))
     return found
 
 

@@ -249,7 +249,11 @@ def renew(session: Session, worker: str, lease_s: float) -> dict[int, int]:
 
 
 def reap(session: Session, most: int = BATCH) -> list[ItemRow]:
-    """Take back what ran out of lease: its worker died, hangs or sleeps. Third time: quarantine."""
+    """Take back what ran out of lease: its worker died, hangs or sleeps. Third time: quarantine.
+
+    Of a cancelled job it is cancelled, whatever the count: nobody asks for it any more, and the
+    job is to end as what was decided on it.
+    """
     expired = (
         select(JobItem.id)
         .where(JobItem.state == ItemState.RUNNING, JobItem.lease_until < db_now())
@@ -264,7 +268,10 @@ def reap(session: Session, most: int = BATCH) -> list[ItemRow]:
         and_(JobItem.id.in_(select(expired.c.id)), JobItem.lease_until < db_now()),
         from_state=ItemState.RUNNING,
         event="crashed",
-        state=case((last_crash, ItemState.QUARANTINED), else_=waiting_unless_cancelled()),
+        state=case(
+            (and_(last_crash, ~cancel_requested()), ItemState.QUARANTINED),
+            else_=waiting_unless_cancelled(),
+        ),
         crashes=JobItem.crashes + 1,
         lease_until=None,
         not_before=db_now(),

@@ -51,6 +51,7 @@ class Trigger(StrEnum):
 
 OPEN_JOB = (JobState.PENDING, JobState.PROCESSING)
 OPEN_ITEM = (ItemState.WAITING, ItemState.RUNNING)
+BAD_END = (ItemState.FAILED, ItemState.QUARANTINED)
 
 _JOB_IS_OPEN = text("state IN ('PENDING', 'PROCESSING')")
 _ITEM_WAITS = text("state = 'waiting'")

@@ -27,10 +27,18 @@ from sqlalchemy.orm import Session
 from app.core.db import SentenceText, db_now, table_of
 from app.core.many import one_of
 from app.core.text import Sentence
-from app.jobs.models import OPEN_ITEM, OPEN_JOB, ItemState, Job, JobEvent, JobItem, JobState
+from app.jobs.models import (
+    BAD_END,
+    OPEN_ITEM,
+    OPEN_JOB,
+    ItemState,
+    Job,
+    JobEvent,
+    JobItem,
+    JobState,
+)
 
 ItemRow = Any  # a row of _COLUMNS; SQLAlchemy can type only eight columns
-_BAD_END = (ItemState.FAILED, ItemState.QUARANTINED)
 
 
 class StaleError(Exception):
@@ -164,7 +172,7 @@ def settle(session: Session, job_ids: Collection[int]) -> None:
         .where(Job.id.in_(job_ids), Job.state.in_(OPEN_JOB), ~any_item(*OPEN_ITEM))
         .values(
             state=case(
-                (any_item(*_BAD_END), JobState.FAILED),
+                (any_item(*BAD_END), JobState.FAILED),
                 (any_item(ItemState.CANCELLED), JobState.CANCELLED),
                 else_=JobState.DONE,
             ),

@@ -91,7 +91,7 @@ def event_as_dict(event: JobEvent, language: str) -> dict[str, Any]:
 
 def imbalance_as_dict(wrong: Imbalance, language: str) -> dict[str, Any]:
     """A job whose books are wrong."""
-    fields = ("job_id", "submitted", "counted", "open_items", "state")
+    fields = ("job_id", "submitted", "counted", "open_items", "adrift", "undone", "state")
     return _plain(wrong, fields, message=in_words(wrong.sentence, language))
 
 

@@ -282,6 +282,48 @@ def test_the_conservation_check_finds_a_lost_item_and_an_end_too_early() -> None
     assert "2 items were submitted, 1 are there" in str(wrong[lost].sentence)
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"state": "lost"}, "1 that nobody can end; its state is PROCESSING"),
+        ({"state": "running", "lease_until": None}, "1 that nobody can end"),
+        ({"state": "failed"}, "1 not done, 0 that nobody can end; its state is DONE"),
+        ({"state": "quarantined"}, "1 not done"),
+        ({"state": "cancelled"}, "1 not done"),
+    ],
+)
+def test_the_conservation_check_finds_what_adds_up_and_is_wrong(
+    damage: dict[str, str | None], said: str
+) -> None:
+    job_id = a_job(days=2)
+    first, second = take(job_id, most=2)
+    done(first)
+    with transaction() as session:
+        assert imbalances(session) == []
+        for name, value in damage.items():
+            setattr(session.get_one(JobItem, second.item_id), name, value)
+        if "DONE" in said or said == "1 not done":
+            session.get_one(Job, job_id).state = "DONE"
+    with transaction() as session:
+        (wrong,) = imbalances(session)
+    assert said in str(wrong.sentence)
+
+
+def test_a_third_crash_in_a_cancelled_job_ends_it_as_cancelled() -> None:
+    job_id = a_job()
+    for _ in range(3):
+        (claim,) = take(job_id)
+        if claim.crashes == 2:
+            with transaction() as session:
+                steer.cancel(session, job_id, by="ayşe")
+        overdue(claim)
+        with transaction() as session:
+            ledger.reap(session)
+    assert (job(job_id).state, items_of(job_id)[0].crashes) == ("CANCELLED", 3)
+    with transaction() as session:
+        assert imbalances(session) == []
+
+
 def test_an_ended_item_is_never_moved_again() -> None:
     job_id = a_job()
     (claim,) = take(job_id)

@@ -49,6 +49,10 @@ def but(**changes: object) -> Facts:
     return dataclasses.replace(FINE, **changes)
 
 
+def late(back_s: float | None) -> Kill:
+    return Kill(at_s=1, done=1, in_hand=2, back_s=back_s, again_s=back_s)
+
+
 # --- the verdict ----------------------------------------------------------------------------------
 
 
@@ -65,6 +69,11 @@ def test_what_is_fine_passes() -> None:
     [
         ({"stuck_s": 60.4}, "Nothing moved any more for 60 seconds"),
         ({"kills": KILLS[:9]}, "Only 9 of 10 workers could be killed"),
+        (
+            {"kills": (*KILLS, late(11.1))},
+            "What 1 dead workers held was not taken back within 11 s",
+        ),
+        ({"kills": (*KILLS, late(None))}, "What 1 dead workers held was not taken back"),
         ({"unbalanced": 2}, "At 2 of 50 looks the states did not add up"),
         ({"states": {"done": 99, "running": 1}}, "99 of 100 items are done"),
         ({"states": {"done": 101}}, "101 of 100 items are done"),
@@ -127,8 +136,8 @@ def test_recovery_counts_the_kills_that_lost_something() -> None:
     assert taken_back(but(kills=(*KILLS, idle))) == taken_back(FINE)
     assert (taken_back(FINE).p50, taken_back(FINE).p99) == (5, 10)
     assert (running_again(FINE).p50, running_again(FINE).p99) == (10.0, 20.0)
-    lost = Kill(at_s=1, done=1, in_hand=2, back_s=None, again_s=None)
-    assert taken_back(but(kills=(*KILLS, lost))).p99 is None
+    assert passed(but(kills=(*KILLS, idle)))
+    assert taken_back(but(kills=(*KILLS, late(None)))).p99 is None
 
 
 # --- keeping and showing --------------------------------------------------------------------------
