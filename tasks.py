@@ -380,7 +380,7 @@ class Process:
         slots = duty_at_slots(self.worker, ring)
         pass_on = Duty("pass bells on", self.pass_bells_on, every_s=0.0)
         follow = Duty("follow the settings", self.live.follow_now)
-        return [*duties_of_all(ring), slots, pass_on, follow, *_firing()]
+        return [*duties_of_all(ring, self.worker), slots, pass_on, follow, *_firing()]
 
     def follow(self, changed: configuration.Config) -> None:
         """Work on with other settings; what is in hand is finished with those it began with."""

@@ -92,10 +92,15 @@ def duties_of(worker: Worker) -> list[Duty]:
     ]
 
 
-def duties_of_all(ring: Ring) -> list[Duty]:
-    """What any process may do for all."""
+def duties_of_all(ring: Ring, worker: Worker | None = None) -> list[Duty]:
+    """What any process may do for all; one that cannot renew its own leases takes back none."""
+
+    def take_back() -> None:
+        if worker is None or not worker.is_late():
+            take_back_expired()
+
     return [
-        Duty("take back expired leases", take_back_expired),
+        Duty("take back expired leases", take_back),
         Duty("sweep", sweep_if_needed),
         Duty("pass on what waits for a closed source", pass_on_if_needed),
         Duty("ring for what waits", lambda: ring_waiting(ring)),

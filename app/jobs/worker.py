@@ -64,6 +64,7 @@ class Worker:
         self.stopping = threading.Event()
         self._holds: dict[int, _Hold] = {}
         self._strays: set[tuple[int, int]] = set()
+        self._renewed_at = time.monotonic()
         self._sent_away: set[int] = set()  # jobs, from what is or was to be tried alone
         self._lock = threading.Lock()
         self._claiming = threading.Lock()
@@ -181,7 +182,12 @@ class Worker:
                 hold.renewed_at = asked_at
             else:
                 hold.lost = True
+        self._renewed_at = asked_at
         self._give_back_strays(held)
+
+    def is_late(self) -> bool:
+        """Whether it could not renew for long: then nor could others, and nobody has died."""
+        return time.monotonic() - self._renewed_at > self.lease_s / 2
 
     def _give_back_strays(self, held: dict[int, int]) -> None:
         """Items that are ours in the ledger and in nobody's hands here, at two renewals in a row.

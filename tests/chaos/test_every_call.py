@@ -119,10 +119,11 @@ class Life:
         self.huey.storage.close()
 
     def work(self, job_id: int) -> None:
-        while work_on(self.worker, job_id, self.handlers):
-            pass
-        while Streams(self.worker, DetailWork(self.desk)).work_on(job_id, slice_s=1):
-            pass
+        streams = Streams(self.worker, DetailWork(self.desk))
+        more = True
+        while more:
+            more = work_on(self.worker, job_id, self.handlers)
+            more = streams.work_on(job_id, slice_s=1) or more or self.worker.may_go_on(job_id)
 
     def live(self) -> None:
         """Every transition once."""

@@ -2,13 +2,14 @@
 
 import functools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from factories import a_job, items_of
+from factories import a_job, items_of, overdue
 from flask import Flask
 from huey import SqliteHuey
 from stage import wait_until
@@ -17,7 +18,14 @@ import tasks
 from app.core import queue
 from app.core.db import current_time, reading, transaction
 from app.jobs.models import Job
-from app.jobs.steward import Duty, Steward, duties_of, ring_waiting
+from app.jobs.steward import (
+    Duty,
+    Steward,
+    duties_of,
+    duties_of_all,
+    ring_waiting,
+    run_due,
+)
 from app.jobs.worker import Worker
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -116,6 +124,19 @@ def test_an_urgent_job_passes_a_queue_full_of_bells_for_another(
     in_order = [most_urgent, -most_urgent, urgent, -urgent, usual, -usual]
     assert work_at(("fetch_range", bell), app, monkeypatch) == in_order
     assert work_at(("fetch_range", 999_999), app, monkeypatch) == [999_999, -999_999]
+
+
+def test_who_cannot_renew_his_own_leases_takes_back_none() -> None:
+    worker, nobody = Worker(lease_s=0.2), Worker(lease_s=30)
+    (lost,) = nobody.claim(a_job(), ["fetch_day"], deadline_s=300)
+    overdue(lost)
+    duties = duties_of_all(lambda _kind, _id, _times: True, worker)
+    time.sleep(0.15)  # as while the database was away
+    run_due(duties, at=1.0)
+    assert items_of(lost.job_id)[0].state == "running"
+    worker.renew()
+    run_due(duties, at=3.0)
+    assert items_of(lost.job_id)[0].state == "waiting"
 
 
 def test_a_stream_at_work_keeps_nobody_from_the_heavy_items_of_its_job(

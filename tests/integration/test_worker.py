@@ -1,3 +1,5 @@
+import contextlib
+import threading
 import time
 
 import pytest
@@ -131,6 +133,55 @@ def hold_of(job_id: int) -> Claim:
     return Claim(item.id, job_id, item.kind, item.source, item.key, item.fence, 0, 0)
 
 
+class Died(BaseException):
+    """The process of a thread is gone."""
+
+
+def test_of_four_threads_with_a_day_each_only_the_poisoned_one_is_quarantined(app: Flask) -> None:
+    job_id = a_job(days=8)
+    poison = items_of(job_id)[1].key
+    while any(item.state in ("waiting", "running") for item in items_of(job_id)):
+        Life(app, job_id, poison).live()
+        for item in items_of(job_id):
+            if item.state == "running":
+                overdue(Claim(item.id, job_id, item.kind, None, item.key, item.fence, 0, 0))
+        steward.take_back_expired()
+    ended = {item.key: (item.state, item.crashes) for item in items_of(job_id)}
+    assert ended.pop(poison) == ("quarantined", 3)
+    assert {state for state, _ in ended.values()} == {"done"}
+    assert any(crashes for _, crashes in ended.values()), "others were there when it killed"
+
+
+class Life:
+    """Of a process with four threads: to the end of the job, or until the poison kills it."""
+
+    def __init__(self, app: Flask, job_id: int, poison: str) -> None:
+        self.app, self.job_id, self.poison = app, job_id, poison
+        self.worker, self.dead = Worker(lease_s=30), threading.Event()
+
+    def live(self) -> None:
+        while not self.dead.is_set() and counts(self.job_id)["waiting"]:
+            threads = [threading.Thread(target=self.thread) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    def thread(self) -> None:
+        handlers = {"fetch_day": Handler(self.work)}
+        with self.app.app_context(), contextlib.suppress(Died):
+            while not self.dead.is_set() and work_on(self.worker, self.job_id, handlers):
+                pass
+
+    def work(self, claim: Claim, its: Worker) -> None:
+        if claim.key == self.poison:
+            time.sleep(0.1)
+            self.dead.set()
+        if self.dead.wait(0.15):
+            raise Died
+        finish(claim, its)
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize("engine", ["postgres"])
 @pytest.mark.usefixtures("engine")
@@ -165,8 +216,6 @@ def test_every_kind_is_given_the_time_of_its_own_handler() -> None:
 def test_stop_waits_for_what_is_nearly_done() -> None:
     worker = Worker(lease_s=30)
     (claim,) = hold(worker, a_job())
-    import threading
-
     threading.Timer(0.2, lambda: worker.let_go(claim)).start()
     assert worker.stop(grace_s=5) == 0
 
