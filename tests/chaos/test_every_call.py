@@ -27,9 +27,10 @@ from app.core.db import db, db_now, persist, reading, transaction
 from app.fixtures.details import DetailWork
 from app.fixtures.fetch import fetch_day
 from app.fixtures.models import FixtureDay, MatchDetail, RawAnswer
-from app.jobs import steer
+from app.jobs import ledger, steer
 from app.jobs.audit import imbalances
-from app.jobs.models import ItemState, Job, JobEvent, JobItem, Trigger
+from app.jobs.models import OPEN_ITEM, ItemOutcome, ItemState, Job, JobEvent, JobItem, Trigger
+from app.jobs.moves import Claim, Report
 from app.jobs.runner import Handler, work_on
 from app.jobs.steward import ring_waiting, sweep_if_needed, take_back_expired
 from app.jobs.stream import Streams
@@ -125,6 +126,9 @@ class Life:
             more = work_on(self.worker, job_id, self.handlers)
             more = streams.work_on(job_id, slice_s=1) or more or self.worker.may_go_on(job_id)
 
+    def begin(self) -> None:
+        """What is done before calls are counted."""
+
     def live(self) -> None:
         """Every transition once."""
         job_id = self.ask()
@@ -150,11 +154,56 @@ class Life:
         sweep_if_needed()
         ring_waiting(self.ring)
         for job_id in jobs_of(self.number):
+            if not look(job_id).is_open:
+                continue
             with transaction() as session:  # he may have died between a pause and its end
                 paused = session.get_one(Job, job_id).paused_at is not None
             if paused:
                 persist(functools.partial(steer.resume, job_id=job_id))
             self.work(job_id)
+
+
+class EveryEnd(Life):
+    """The other ends an item can have: failed, tried again, cancelled, dropped, quarantined."""
+
+    def __init__(self, config: Any, number: int) -> None:
+        super().__init__(config, number)
+        self.worker = Worker(60)
+        self.handlers = dict.fromkeys(("fetch_day", "detail_event"), Handler(done))
+
+    def begin(self) -> None:
+        job_id = self.ask()
+        doom(job_id)
+        self.doomed = self.worker.claim(job_id, self.handlers, deadline_s=60, most=4)
+        let_run_out(self.number)
+
+    def live(self) -> None:
+        (doomed,) = self.doomed
+        job_id = doomed.job_id
+        take_back_expired()
+        self.worker.let_go(doomed)
+        failed, tried, dropped = self.worker.claim(job_id, self.handlers, deadline_s=60, most=4)
+        persist(lambda session: ledger.fail(session, failed, Report("NOT_FOUND")))
+        persist(
+            lambda s: ledger.wait_again(s, tried, 0, Report("SERVER_ERROR"), burns_attempt=True)
+        )
+        persist(lambda session: steer.cancel(session, job_id, by="tester"))
+        self.worker.notice_cancels()
+        persist(lambda session: ledger.drop(session, dropped))
+
+    def work(self, job_id: int) -> None:
+        while work_on(self.worker, job_id, self.handlers):
+            pass
+
+
+def done(claim: Claim, _worker: Worker) -> None:
+    persist(lambda session: ledger.finish(session, claim, ItemOutcome.STORED, Report("OK")))
+
+
+def doom(job_id: int) -> None:
+    with transaction() as session:
+        first = select(func.min(JobItem.id)).where(JobItem.job_id == job_id).scalar_subquery()
+        session.execute(update(JobItem).where(JobItem.id == first).values(crashes=2))
 
 
 def let_run_out(number: int) -> None:
@@ -173,7 +222,7 @@ def jobs_of(number: int) -> list[int]:
         return list(session.scalars(wanted))
 
 
-def die_at(config: Any, number: int, at: int) -> tuple[int, int]:
+def die_at(config: Any, number: int, at: int, way: type[Life] = Life) -> tuple[int, int]:
     """Live in a process of its own: how it ended, and how many calls it made."""
     told, tell = os.pipe()
     child = os.fork()
@@ -182,7 +231,8 @@ def die_at(config: Any, number: int, at: int) -> tuple[int, int]:
         try:
             db.engine.dispose(close=False)
             countdown = Countdown(at)
-            life = Life(config, number)
+            life = way(config, number)
+            life.begin()
             countdown.watch()
             life.live()
             os.write(tell, str(countdown.calls).encode())
@@ -210,14 +260,46 @@ def assert_done_once(number: int) -> None:
             assert session.scalars(ends.group_by(JobEvent.item_id)).all() == [1] * (DETAILS + 1)
 
 
-def test_dying_at_any_call_loses_nothing_and_doubles_nothing(
-    stack: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def assert_ended_once(number: int) -> None:
+    for job_id in jobs_of(number):
+        assert not look(job_id).is_open
+        with reading() as session:
+            items = select(JobItem.id).where(JobItem.job_id == job_id)
+            ends = (
+                select(JobEvent.item_id, func.count())
+                .where(JobEvent.job_id == job_id, JobEvent.item_id.is_not(None))
+                .where(JobEvent.state.not_in(OPEN_ITEM))
+                .group_by(JobEvent.item_id)
+            )
+            assert dict(session.execute(ends).all()) == dict.fromkeys(session.scalars(items), 1)
+
+
+@pytest.fixture
+def config(stack: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest) -> Any:
     if not stack:
         (tmp_path / "fikstur.db").write_bytes(
             request.getfixturevalue("migrated_sqlite").read_bytes()
         )
-    config = settings(tmp_path, **stack)
+    return settings(tmp_path, **stack)
+
+
+def test_dying_at_any_call_ends_every_item_once_however_it_ends(config: Any) -> None:
+    with create_app(config, edges=False).app_context():
+        ended, calls = die_at(config, 0, 0, EveryEnd)
+        assert ended == FINISHED
+        (job_id,) = jobs_of(0)
+        states = [name for name, count in look(job_id).items.items() for _ in range(count)]
+        assert states == ["failed", "cancelled", "cancelled", "quarantined"]
+        for at in range(1, calls + 1):
+            assert die_at(config, at, at, EveryEnd)[0] == DIED
+            EveryEnd(config, at).finish()
+            assert_ended_once(at)
+        db.engine.dispose()
+
+
+def test_dying_at_any_call_loses_nothing_and_doubles_nothing(
+    config: Any,
+) -> None:
     with create_app(config, edges=False).app_context():
         ended, calls = die_at(config, 0, 0)
         assert ended == FINISHED
