@@ -1,11 +1,14 @@
 """Looking into the ledger from outside, while others work on it."""
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from sqlalchemy import func, select
 from stage import wait_until
 
-from app.core.db import reading
+from app.core.db import current_time, reading
 from app.jobs.audit import imbalances
-from app.jobs.models import JobEvent, JobItem
+from app.jobs.models import ItemState, JobEvent, JobItem
 from app.jobs.report import JobReport, job_report
 
 
@@ -26,6 +29,32 @@ def events(job_id: int, name: str) -> int:
     with reading() as session:
         wanted = select(func.count()).where(JobEvent.job_id == job_id, JobEvent.event == name)
         return session.scalar(wanted) or 0
+
+
+def in_hand(job_id: int, pids: set[int]) -> dict[int, str]:
+    """The items that workers of these process ids hold, with their keys."""
+    with reading() as session:
+        running = select(JobItem.id, JobItem.key, JobItem.worker).where(
+            JobItem.job_id == job_id, JobItem.state == ItemState.RUNNING
+        )
+        rows = session.execute(running).all()
+    return {row.id: row.key for row in rows if int(row.worker.split(":")[-2]) in pids}
+
+
+def back_s(items: Iterable[int], since: datetime, event: str) -> list[float]:
+    """After how many seconds that happened to each of the items for the first time."""
+    with reading() as session:
+        first = (
+            select(func.min(JobEvent.at))
+            .where(JobEvent.item_id.in_(items), JobEvent.event == event, JobEvent.at > since)
+            .group_by(JobEvent.item_id)
+        )
+        return [(at - since).total_seconds() for at in session.scalars(first)]
+
+
+def by_the_ledgers_clock() -> datetime:
+    with reading() as session:
+        return current_time(session)
 
 
 def crashes(job_id: int) -> int:

@@ -110,6 +110,12 @@ def kill(process: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> None
         process.wait(10)
 
 
+def pids_of(process: subprocess.Popen[bytes]) -> set[int]:
+    """It and its children."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return {process.pid, *map(int, children.read_text().split())}
+
+
 def is_writable(file: Path, within_s: float = 2) -> bool:
     """Whether somebody else could write into that SQLite file."""
     with contextlib.closing(sqlite3.connect(file, timeout=within_s)) as connection:

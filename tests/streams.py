@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import redis
 from conftest import settings
 from sqlalchemy import func, select
 from stage import Stage, free_port, stage
 
 import tasks
 from app import create_app
-from app.core.db import db, reading
+from app.core.db import current_time, db, reading, transaction
 from app.fixtures.details_request import details_plan
 from app.fixtures.models import Match, MatchDetail, RawAnswer
-from app.jobs.models import JobEvent, JobItem, Trigger
+from app.jobs.models import Job, JobEvent, JobItem, Trigger
 from app.jobs.report import live_workers
 from app.sources.registry import adapter
 
@@ -54,10 +55,22 @@ def ask(items: int) -> int:
     return tasks.submit(job, by="tester", trigger=Trigger.CLI).job_id
 
 
+def lose_bells(job_id: int, client: redis.Redis) -> None:
+    """Wipe the queue before anybody listens: only the steward's ringing again can begin the job."""
+    client.flushdb()
+    with transaction() as session:
+        session.get_one(Job, job_id).rung_at = current_time(session)
+
+
 def asked(tmp_path: Path) -> Counter[str]:
     """How often the sandbox was asked for what, by its own log."""
     lines = (tmp_path / "asked.jsonl").read_text("utf-8").splitlines()
     return Counter(json.loads(line)["path"] for line in lines)
+
+
+def asked_for(tmp_path: Path) -> Counter[str]:
+    """The same by match id."""
+    return Counter({path.rsplit("/", 1)[1]: times for path, times in asked(tmp_path).items()})
 
 
 def doubled(job_id: int) -> int:

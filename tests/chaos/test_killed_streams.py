@@ -2,24 +2,30 @@
 
 import signal
 import time
+from collections import Counter
 from itertools import cycle
 from pathlib import Path
 from subprocess import Popen
 
 import pytest
 import redis
-from eyes import crashes, events, look, until_done
-from stage import kill, wait_until
+from eyes import back_s, by_the_ledgers_clock, crashes, events, in_hand, look, until_done
+from sqlalchemy import select
+from stage import kill, pids_of, wait_until
 from streams import (
     LEASE_S,
     alive,
     ask,
-    asked,
+    asked_for,
     assert_each_once,
     claimed_again,
+    lose_bells,
     streaming,
     workers_of,
 )
+
+from app.core.db import reading
+from app.jobs.models import JobItem
 
 ITEMS, KILLS = 2000, 20
 
@@ -35,18 +41,24 @@ def test_twenty_kills_lose_nothing_and_double_nothing(
         job_id = ask(ITEMS)
         ways = cycle([("--threads", "2"), ("--processes", "2")])
         living = [scene.worker(*next(ways)), scene.worker(*next(ways))]
-        done = 0
+        done, lost = 0, Counter[str]()
         for _ in range(KILLS):
             done = until_done(job_id, done + 40).items["done"]
-            kill(living.pop(0))
+            victim = living.pop(0)
+            pids = pids_of(victim)
+            kill(victim)
+            lost.update(in_hand(job_id, pids).values())
             living.append(scene.worker(*next(ways)))
         report = until_done(job_id, ITEMS, seconds=120)
         assert report.job.state == "DONE"
         assert_each_once(job_id, ITEMS)
         again = claimed_again(job_id)
         assert again == crashes(job_id) + events(job_id, "gave_back"), "every re-run is explained"
-        repeated = sum(asked(tmp_path).values()) - ITEMS
-        assert 0 <= repeated <= again, "nothing is asked again but what was in hand at a kill"
+        assert crashes(job_id) > 0, "somebody had something in hand"
+        times = asked_for(tmp_path)
+        assert len(times) == ITEMS
+        repeated = Counter({match_id: asked - 1 for match_id, asked in times.items()})
+        assert repeated <= lost, "nothing is asked again but what was in hand at a kill"
 
 
 def test_a_killed_hand_of_hundreds_is_done_again_within_two_leases(
@@ -56,12 +68,16 @@ def test_a_killed_hand_of_hundreds_is_done_again_within_two_leases(
         job_id = ask(ITEMS)
         victim = scene.worker("--threads", "2")
         until_done(job_id, 200)
+        heir = scene.worker("--threads", "2")
+        wait_until(lambda: in_hand(job_id, {heir.pid}))
+        killed_at = by_the_ledgers_clock()
         kill(victim)
-        scene.worker("--threads", "2")
-        lost = look(job_id).items["running"]
-        assert lost > 100
-        wait_until(lambda: events(job_id, "crashed") >= lost, 2 * LEASE_S + 3)
+        lost = in_hand(job_id, {victim.pid})
+        assert len(lost) > 100
         until_done(job_id, ITEMS, seconds=90)
+        taken_back = back_s(lost, killed_at, "crashed")
+        assert len(taken_back) == crashes(job_id) == len(lost)
+        assert max(taken_back) < 2 * LEASE_S
         assert_each_once(job_id, ITEMS)
         assert look(job_id).items["quarantined"] == 0
 
@@ -80,6 +96,7 @@ def test_two_workers_share_the_job_and_a_stop_gives_back(
         assert look(job_id).items["done"] < ITEMS
         until_done(job_id, ITEMS, seconds=90)
         assert crashes(job_id) == 0
+        assert events(job_id, "gave_back") > 0
         assert_each_once(job_id, ITEMS)
 
 
@@ -98,6 +115,7 @@ def test_a_stream_that_slept_past_its_lease_leaves_no_effect(
         sleeper.send_signal(signal.SIGCONT)
         until_done(job_id, ITEMS, seconds=120)
         time.sleep(1.5)
+        assert crashes(job_id) > 0, "the sleeper held something"
         assert_each_once(job_id, ITEMS)
         assert look(job_id).job.state == "DONE"
 
@@ -107,8 +125,9 @@ def test_a_stream_that_slept_past_its_lease_leaves_no_effect(
 def test_the_queue_may_be_wiped_twice(stack: dict[str, str], tmp_path: Path) -> None:
     with streaming(stack, tmp_path, latency_ms=200) as scene:
         job_id = ask(ITEMS)
-        scene.worker("--threads", "2")
         client = redis.Redis.from_url(stack["REDIS_URL"])
+        lose_bells(job_id, client)
+        scene.worker("--threads", "2")
         for enough in (200, 800):
             until_done(job_id, enough)
             client.flushdb()
@@ -130,6 +149,9 @@ def test_an_item_that_kills_its_worker_is_quarantined_and_the_rest_is_done(
                 break
         items = look(job_id).items
         assert (items["quarantined"], items["done"]) == (1, 299)
+        with reading() as session:
+            bad = select(JobItem.key, JobItem.crashes).where(JobItem.state == "quarantined")
+            assert session.execute(bad).all() == [("100000150", 3)]
         assert look(job_id).job.state == "FAILED"
         assert_stays_alive(worker)
 

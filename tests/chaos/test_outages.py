@@ -12,7 +12,7 @@ from eyes import crashes, look, until_done
 from servers import OwnPostgres, OwnRedis
 from sqlalchemy import func, select
 from stage import Stage, wait_until
-from streams import ask, assert_each_once, doubled, streaming, workers_of
+from streams import LEASE_S, ask, assert_each_once, doubled, streaming, workers_of
 
 import tasks
 from app.core.db import current_time, reading
@@ -96,8 +96,10 @@ def test_sqlite_may_be_locked_for_ten_seconds_by_somebody_else(
         assert look(job_id).items["done"] == before, "it was locked indeed"
         somebody.execute("COMMIT")
         somebody.close()
+        until_done(job_id, before + 1, seconds=LEASE_S)
         until_done(job_id, ITEMS, seconds=90)
         assert worker.poll() is None
+        assert crashes(job_id) == 0, "nobody died"
         assert_each_once(job_id, ITEMS)
 
 
