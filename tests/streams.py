@@ -1,6 +1,7 @@
 """Thousands of details on real workers: the stage, asking, and what must be true at the end."""
 
 import json
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,13 @@ def lose_bells(job_id: int, client: redis.Redis) -> None:
     client.flushdb()
     with transaction() as session:
         session.get_one(Job, job_id).rung_at = current_time(session)
+
+
+def faults(scene: Stage, *rules: dict[str, object]) -> None:
+    """What the sandbox spoils from now on."""
+    url = f"http://127.0.0.1:{scene.environ['SANDBOX_PORT']}/_faults"
+    plan = urllib.request.Request(url, data=json.dumps(rules).encode(), method="PUT")
+    urllib.request.urlopen(plan).close()
 
 
 def asked(tmp_path: Path) -> Counter[str]:

@@ -19,6 +19,7 @@ from streams import (
     asked_for,
     assert_each_once,
     claimed_again,
+    faults,
     lose_bells,
     streaming,
     workers_of,
@@ -65,15 +66,16 @@ def test_a_killed_hand_of_hundreds_is_done_again_within_two_leases(
     stack: dict[str, str], tmp_path: Path
 ) -> None:
     with streaming(stack, tmp_path, latency_ms=150) as scene:
+        victim, heir = scene.worker("--threads", "2"), scene.worker("--threads", "2")
+        wait_until(lambda: alive() == 2)
         job_id = ask(ITEMS)
-        victim = scene.worker("--threads", "2")
         until_done(job_id, 200)
-        heir = scene.worker("--threads", "2")
-        wait_until(lambda: in_hand(job_id, {heir.pid}))
+        wait_until(lambda: in_hand(job_id, {heir.pid}), every=0.02)
+        wait_until(lambda: len(in_hand(job_id, {victim.pid})) > 100, every=0.02)
         killed_at = by_the_ledgers_clock()
         kill(victim)
         lost = in_hand(job_id, {victim.pid})
-        assert len(lost) > 100
+        assert lost
         until_done(job_id, ITEMS, seconds=90)
         taken_back = back_s(lost, killed_at, "crashed")
         assert len(taken_back) == crashes(job_id) == len(lost)
@@ -86,6 +88,8 @@ def test_two_workers_share_the_job_and_a_stop_gives_back(
     stack: dict[str, str], tmp_path: Path
 ) -> None:
     with streaming(stack, tmp_path, latency_ms=400) as scene:
+        # Slower than a stop may take: somebody has such a request on its way.
+        faults(scene, {"match": "/event/", "every": 10, "times": 20, "delay_s": 6})
         first = scene.worker("--threads", "2")
         scene.worker("--threads", "2")
         wait_until(lambda: alive() == 2)
@@ -93,10 +97,9 @@ def test_two_workers_share_the_job_and_a_stop_gives_back(
         wait_until(lambda: len(workers_of(job_id)) == 2)
         first.send_signal(signal.SIGTERM)
         assert first.wait(10) == 0
-        assert look(job_id).items["done"] < ITEMS
+        assert events(job_id, "gave_back") > 0
         until_done(job_id, ITEMS, seconds=90)
         assert crashes(job_id) == 0
-        assert events(job_id, "gave_back") > 0
         assert_each_once(job_id, ITEMS)
 
 
