@@ -1,6 +1,7 @@
 """All matches of the recorded days by id, with faults: the table adds up, each slice is right."""
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,8 @@ def scene(stack: dict[str, str], tmp_path: Path, port: int) -> Iterator[Stage]:
     sofascore = {"SOFASCORE_PERMITTED": "1", "SOFASCORE_BASE_URL": f"http://127.0.0.1:{port}"}
     with stage(tmp_path, SOURCES="sofascore", **sofascore, **stack) as made:
         tool = str(PAYLOADS.parent / "tools" / "replay_api.py")
-        made.start(tool, "--port", str(port), "--payloads", str(PAYLOADS), name="replay")
+        log = ("--log", str(tmp_path / "answered.jsonl"))
+        made.start(tool, "--port", str(port), "--payloads", str(PAYLOADS), *log, name="replay")
         assert made.flask("setup").returncode == 0
         made.worker("--threads", "2")
         wait_until(lambda: "replay on" in made.log_text())
@@ -63,6 +65,27 @@ def keys(job_id: int, *states: str) -> set[str]:
         return set(session.scalars(wanted))
 
 
+def answered(tmp_path: Path) -> list[tuple[str, int]]:
+    """Match id and status of every answer, by the server's own log; a status of 0 is a reset."""
+    lines = (tmp_path / "answered.jsonl").read_text("utf-8").splitlines()
+    told = [json.loads(line) for line in lines]
+    return [(line["path"].rsplit("/", 1)[1], line["status"]) for line in told]
+
+
+def with_code(job_id: int, code: str) -> set[str]:
+    with reading() as session:
+        wanted = select(JobItem.key).where(JobItem.job_id == job_id, JobItem.state == "failed")
+        return set(session.scalars(wanted.where(JobItem.code == code)))
+
+
+def assert_the_server_says_the_same(job_id: int, answers: list[tuple[str, int]]) -> None:
+    last = dict(answers)
+    told = {status: {key for key, its in last.items() if its == status} for status in last.values()}
+    assert told[200] == keys(job_id, "done")
+    assert told[404] == with_code(job_id, "NOT_FOUND")
+    assert told[403] == with_code(job_id, "BLOCKED")
+
+
 def assert_every_slice_is_right(job_id: int, ids: list[str], missing: set[str]) -> None:
     ended = look(job_id)
     failed = keys(job_id, "failed")
@@ -80,7 +103,7 @@ def assert_every_slice_is_right(job_id: int, ids: list[str], missing: set[str]) 
 
 
 @pytest.mark.usefixtures("scene")
-def test_all_recorded_matches_through_faults_a_storm_and_a_block(port: int) -> None:
+def test_all_recorded_matches_through_faults_a_storm_and_a_block(port: int, tmp_path: Path) -> None:
     ids = every_id()
     missing = {number for number in ids if number.endswith("77")}
     storm = {"match": "/event/", "status": 429, "headers": {"Retry-After": "5"}, "times": 20}
@@ -116,8 +139,12 @@ def test_all_recorded_matches_through_faults_a_storm_and_a_block(port: int) -> N
     blocked = look(job_id)
     assert blocked.items["waiting"] > 0, "the block stops the source"
     assert 1 <= blocked.errors["BLOCKED"] <= AT_ONCE, "no more than were on their way"
+    before = len(answered(tmp_path))
+    time.sleep(2)
     faults(port, {"match": "/event/[0-9]*77$", "status": 404})
+    assert len(answered(tmp_path)) == before, "nobody asks until it is resumed"
     with transaction() as session:
         pause.resume(session, "sofascore")
     wait_until(lambda: not look(job_id).is_open, 120, 0.2)
     assert_every_slice_is_right(job_id, ids, missing)
+    assert_the_server_says_the_same(job_id, answered(tmp_path))
