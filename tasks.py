@@ -358,7 +358,7 @@ class Process:
             **upload_handlers(lambda: self.config),
         }
         work = DetailWork(desk, lambda source: at_once(self.limiter.rates(source)))
-        self.streams = Streams(self.worker, work, functools.partial(queue.anybody_waits, huey))
+        self.streams = Streams(self.worker, work, functools.partial(queue.bells, huey))
         self.steward = Steward(self.duties(), self.app.app_context)
         self.live.on_change(self.follow)
         # All this stays: the collector need not look through it again, and less often through the
