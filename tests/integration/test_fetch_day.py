@@ -198,6 +198,8 @@ NOTHING_STORED = [
     (answer(b'{"events": null}'), "SCHEMA_MISSING_KEY"),
     (answer(a_list()), "SUSPECT_EMPTY"),
     (answer(a_list(a_match(1))), "SUSPECT_EMPTY"),
+    (answer(a_list(*[a_match(1)] * 10)), "SUSPECT_EMPTY"),
+    (answer(a_list(*(a_match(n) for n in range(4)), *[{}] * 6)), "SCHEMA_MISSING_KEY"),
     (Failure(Code.CONN_RESET, "connection reset", 3), "CONN_RESET"),
     (Failure(Code.TRUNCATED, "cut short", 3, 100, 200), "TRUNCATED"),
     (Failure(Code.TIMEOUT_READ, "too slow", 30_000, 10, 200), "TIMEOUT_READ"),
@@ -230,6 +232,12 @@ def test_an_error_has_its_code_and_a_sentence_and_the_good_list_stays(reply, cod
         steer.cancel(session, job_id, by="x") if job.is_open else None
     fetch(answer(FULL))
     assert open_errors() == []
+
+
+def test_rows_that_were_refused_before_are_not_missed() -> None:
+    fetch(answer(a_list(a_match(1), a_match(2), *[{}] * 6)))
+    fetch(answer(a_list(a_match(1), a_match(3))))
+    assert (the_day().code, names_on(the_day())) == ("OK", ["Çayırova 1", "Çayırova 3"])
 
 
 def test_an_empty_list_of_a_day_never_seen_is_no_data_and_no_error() -> None:

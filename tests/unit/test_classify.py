@@ -246,6 +246,30 @@ def test_less_than_half_of_the_last_good_list_is_suspect(
 
 
 @pytest.mark.parametrize(
+    ("good", "bad", "code"),
+    [
+        (5, 95, Code.SCHEMA_MISSING_KEY),
+        (49, 1, Code.SCHEMA_MISSING_KEY),
+        (50, 50, Code.ROW_REJECTED),
+        (0, 100, Code.SCHEMA_MISSING_KEY),
+    ],
+)
+def test_rows_that_cannot_be_read_do_not_count_as_matches(good: int, bad: int, code: Code) -> None:
+    outcome = said(day(good, *({"id": n} for n in range(bad))), last_good=100)
+    assert (outcome.code, outcome.count, len(outcome.rejected)) == (code, good + bad, bad)
+    assert len(outcome.matches) == (good if code is Code.ROW_REJECTED else 0)
+
+
+def test_the_same_match_again_and_again_is_one_match() -> None:
+    outcome = said({"events": [event(1)] * 100}, last_good=100)
+    assert (outcome.code, outcome.matches) == (Code.SUSPECT_EMPTY, ())
+    assert "only 1 of the 100 matches" in str(outcome.message)
+    mixed = said({"events": [event(1)] * 60 + [{}] * 40}, last_good=100)
+    assert (mixed.code, len(mixed.rejected)) == (Code.SUSPECT_EMPTY, 40)
+    assert said({"events": [event(1)] * 100}).code is Code.OK
+
+
+@pytest.mark.parametrize(
     ("last_good", "code"),
     [
         (None, Code.NO_DATA),
