@@ -31,7 +31,7 @@ from app.jobs.report import JobReport, job_report
 from app.jobs.submit import submit as submit_job
 from app.jobs.worker import Worker
 from app.sources import pause
-from app.sources.base import Request
+from app.sources.base import Answer, Request, Source
 from app.sources.models import RequestLog
 from app.sources.registry import adapter
 
@@ -40,9 +40,9 @@ pytestmark = pytest.mark.usefixtures("app")
 SOURCE = adapter("sandbox", "http://127.0.0.1:9")
 
 
-def ask(ids: list[str], *kinds: str, **more: Any) -> int:
+def ask(ids: list[str], *kinds: str, source: Source = SOURCE, **more: Any) -> int:
     with transaction() as session:
-        plan = details_plan(session, SOURCE, ids, kinds, **more)
+        plan = details_plan(session, source, ids, kinds, **more)
         assert plan.job is not None
         return submit_job(session, plan.job, by="tester", trigger=Trigger.CLI).job_id
 
@@ -201,6 +201,46 @@ def _expire(job_id: int, key: str) -> None:
             .where(JobItem.job_id == job_id, JobItem.key == key)
             .values(lease_until=db_now(-1))
         )
+
+
+def a_fixture(match_id: str, goals: int = 1) -> dict[str, Any]:
+    return {
+        "fixture": {"id": int(match_id), "timestamp": 0, "status": {"short": "FT"}},
+        "teams": {"home": {"id": 1, "name": "Göztepe"}, "away": {"id": 2, "name": "Iğdır"}},
+        "goals": {"home": goals, "away": 0},
+    }
+
+
+def batch_of(*rows: object) -> Answer:
+    """What API-Football answers to a request for many matches."""
+    return answer(json.dumps({"errors": [], "response": list(rows)}))
+
+
+def ask_together(ids: list[str], *replies: Any) -> int:
+    job_id = ask(ids, source=adapter("api_football"))
+    stream_all(job_id, FakeOutside(*replies))
+    return job_id
+
+
+def test_in_a_batch_a_row_that_cannot_be_read_is_nobody_elses_error() -> None:
+    job_id = ask_together(["1", "2", "3"], batch_of(a_fixture("1"), a_fixture("2"), {"x": 1}))
+    assert report(job_id).outcomes["stored"] == 2
+    assert {key: row.code for (_, key), row in open_errors().items()} == {"3": "ROW_REJECTED"}
+    ask_together(["3"], batch_of(a_fixture("3")))
+    assert open_errors() == {}
+
+
+def test_a_match_that_is_not_in_the_answer_is_unknown_asked_with_others_or_alone() -> None:
+    for ids, reply in (
+        (["1", "2"], batch_of(a_fixture("1"))),
+        (["2"], batch_of()),
+        (["2", "5"], batch_of()),
+    ):
+        ask_together(ids, reply)
+        assert open_errors()["detail_fixture", "2"].code == "NOT_FOUND"
+    none = answer(b'{"events": null}')
+    stream_all(ask(["9"], source=adapter("thesportsdb")), FakeOutside(none))
+    assert open_errors()["detail_event", "9"].code == "NOT_FOUND"
 
 
 def test_our_mistake_with_one_match_does_not_spoil_the_others() -> None:
