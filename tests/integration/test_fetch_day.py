@@ -1,6 +1,6 @@
 import gzip
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from factories import counts, items_of
@@ -300,6 +300,54 @@ def test_unknown_a_day_later_still_is_gone() -> None:
     clock.move(hours=24)
     fetch(desk=desk)
     assert (open_errors()[0].code, open_errors()[0].next_try_at) == ("GONE", None)
+
+
+TIMEOUT = Failure(Code.TIMEOUT_READ, "too slow", 30_000)
+
+
+def fail_in_turn(clock: FrozenClock, *replies: object) -> FixtureError:
+    """Each in a job of its own, which is left when it would wait; the open error."""
+    for reply in replies:
+        outside = FakeOutside(reply)
+        job_id = fetch(desk=Desk(a_desk(outside).sources, outside, now=clock))
+        if report(job_id).is_open:
+            with transaction() as session:
+                steer.cancel(session, job_id, by="x")
+    (error,) = open_errors()
+    return error
+
+
+def test_attempts_are_counted_for_each_code() -> None:
+    clock = FrozenClock()
+    unknown = fail_in_turn(clock, TIMEOUT, answer(b"{}", 404))
+    assert (unknown.code, unknown.attempts, unknown.code_attempts) == ("NOT_FOUND", 2, 1)
+    assert unknown.next_try_at == clock() + timedelta(days=1), "it has its second look"
+    blocked = fail_in_turn(clock, TIMEOUT, TIMEOUT, TIMEOUT, answer(BLOCK, 403))
+    assert (blocked.code, blocked.code_attempts) == ("BLOCKED", 1)
+    assert blocked.next_try_at is not None, "it has its probe"
+
+
+def test_what_passes_by_itself_is_one_count_and_throttling_none() -> None:
+    clock = FrozenClock()
+    error = fail_in_turn(clock, TIMEOUT, answer(b"{}", 500), TIMEOUT, answer(b"{}", 500))
+    assert (error.code, error.attempts, error.code_attempts) == ("SERVER_ERROR", 4, 4)
+    throttled = fail_in_turn(clock, answer(b"{}", 404), answer(b"{}", 429, retry_after="7"))
+    assert (throttled.code, throttled.attempts) == ("RATE_LIMITED", 5)
+    assert (throttled.counted_code, throttled.code_attempts) == ("NOT_FOUND", 1)
+
+
+def test_the_first_404_after_a_day_of_other_trouble_is_not_gone() -> None:
+    clock = FrozenClock()
+    fail_in_turn(clock, TIMEOUT)
+    clock.move(hours=25)
+    error = fail_in_turn(clock, answer(b"{}", 404))
+    clock.move(minutes=1)
+    error = fail_in_turn(clock, answer(b"{}", 404))
+    assert error.code == "NOT_FOUND"
+    clock.move(hours=24)
+    assert fail_in_turn(clock, answer(b"{}", 404)).code == "GONE"
+    clock.move(minutes=1)
+    assert fail_in_turn(clock, answer(b"{}", 404)).code == "GONE"
 
 
 def test_no_transaction_is_open_while_the_request_is_on_the_wire() -> None:
