@@ -109,6 +109,14 @@ def test_not_modified_is_unchanged_and_the_etag_was_sent() -> None:
     assert len(names_on(the_day())) == 10
 
 
+def test_while_rows_are_missing_not_modified_is_not_asked_for() -> None:
+    fetch(answer(a_list(a_match(1), a_match(2), {}), etag='W/"1"'))
+    outside = FakeOutside(answer(a_list(a_match(1), a_match(2), {}), etag='W/"1"'))
+    fetch(desk=a_desk(outside))
+    assert "If-None-Match" not in outside.asked[0].headers
+    assert [error.code for error in open_errors()] == ["ROW_REJECTED"]
+
+
 def test_a_changed_score_status_and_kick_off_are_written_down() -> None:
     fetch(answer(a_list(a_match(1), a_match(2))))
     later = a_match(
