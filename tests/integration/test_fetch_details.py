@@ -90,6 +90,17 @@ def test_the_same_again_is_unchanged_and_stores_no_raw_answer() -> None:
     assert (count(RawAnswer), count(MatchChange)) == (80, 0)
 
 
+def test_not_modified_is_as_fresh_as_the_same_again() -> None:
+    event = answer(json.dumps({"event": an_event("7", home=2)}), etag='"1"')
+    fetch(["7"], "event", **{"7": event})
+    since = datetime.now(UTC)
+    fetch(["7"], "event", **{"7": answer(b"", 304)})
+    with reading() as session:
+        head = session.scalars(select(MatchDetail)).one()
+        plan = details_plan(session, SOURCE, ["7"], ["event"], fresh_since=since)
+    assert (head.code, plan.fresh) == ("OK_UNCHANGED", 1)
+
+
 def test_what_differs_replaces_its_part_and_is_history_of_the_match() -> None:
     fetch(["7"])
     changed = {
