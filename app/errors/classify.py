@@ -259,8 +259,10 @@ def _by_refusal(case: _Case) -> Outcome | None:
     status = case.answer.status
     page = decoding.is_page(case.text)
     verdict = None if page else case.source.refusal(case.answer, case.text)
+    if page and (status < 300 or decoding.is_challenge(case.text)):
+        verdict = Verdict(Code.BLOCKED)
     if verdict is None and status < 300:
-        return case.outcome(Code.BLOCKED) if page else None
+        return None
     if verdict is None:
         verdict = Verdict(decoding.usual_code(status, case.text[:2000]))
     code = verdict.code
