@@ -29,7 +29,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Back to 0011."""
-    with op.batch_alter_table('fixture_error') as batch:
-        batch.drop_column('code_since')
-        batch.drop_column('code_attempts')
-        batch.drop_column('counted_code')
+    op.drop_column('fixture_error', 'code_since')
+    op.drop_column('fixture_error', 'code_attempts')
+    op.drop_column('fixture_error', 'counted_code')

@@ -241,6 +241,22 @@ def test_in_a_batch_a_row_that_cannot_be_read_is_nobody_elses_error() -> None:
     assert open_errors() == {}
 
 
+def test_an_answer_about_many_matches_is_kept_once_for_all_of_them() -> None:
+    ids = [str(n) for n in range(1, 10)]
+    job_id = ask_together(ids, batch_of(*map(a_fixture, ids)))
+    with reading() as session:
+        (raw,) = session.scalars(select(RawAnswer)).all()
+        raw_ids = session.scalars(select(MatchDetail.raw_id)).all()
+        (log,) = session.scalars(select(RequestLog)).all()
+    assert raw_ids == [raw.id] * 9
+    assert raw.key == log.key == "1 2 3 4 5 6 7 8 9"
+    assert log.items == "," + ",".join(str(item.id) for item in items_of(job_id)) + ","
+    ask_together(ids, batch_of(*map(a_fixture, ids)))
+    assert (count(RawAnswer), count(RequestLog)) == (1, 2)
+    ask_together(["3", "33"], batch_of(a_fixture("3"), a_fixture("33")))
+    assert count(RawAnswer) == 2
+
+
 def test_a_match_that_is_not_in_the_answer_is_unknown_asked_with_others_or_alone() -> None:
     for ids, reply in (
         (["1", "2"], batch_of(a_fixture("1"))),
