@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from factories import items_of
-from fakes import FakeOutside, answer, stream_all
+from fakes import AllSources, FakeOutside, answer, stream_all
 from shapes import an_event, statistics, the_api
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 from app.core.db import persist, reading, transaction
 from app.core.text import RequestError
 from app.errors.models import FixtureError
+from app.fixtures.details import DetailWork
 from app.fixtures.details_request import details_plan
+from app.fixtures.fetch import Desk
 from app.fixtures.models import (
     Match,
     MatchChange,
@@ -28,6 +30,7 @@ from app.jobs import ledger, steer
 from app.jobs.ledger import Terms
 from app.jobs.models import Trigger
 from app.jobs.report import JobReport, job_report
+from app.jobs.stream import Streams
 from app.jobs.submit import submit as submit_job
 from app.jobs.worker import Worker
 from app.sources import pause
@@ -146,6 +149,26 @@ def test_no_statistics_of_a_match_is_no_data_and_no_error() -> None:
     with reading() as session:
         codes = {d.kind: d.code for d in session.scalars(select(MatchDetail))}
     assert codes["statistics"] == "NO_DATA"
+
+
+class SwitchedOff(AllSources):
+    def known(self, name: str) -> Source:
+        return super().get(name)
+
+    def get(self, name: str) -> Source:
+        raise RequestError("The source %(name)s is off.", name=name)
+
+
+def test_what_is_refused_since_its_source_was_switched_off_is_an_open_error() -> None:
+    job_id = ask(["1", "2"], "event")
+    desk = Desk(SwitchedOff(), FakeOutside(the_api))
+    streams = Streams(Worker(lease_s=30), DetailWork(desk))
+    while streams.work_on(job_id, slice_s=2):
+        pass
+    assert report(job_id).items["failed"] == 2
+    assert {row.code for row in open_errors().values()} == {"BAD_REQUEST"}
+    assert set(open_errors()) == {("detail_event", "1"), ("detail_event", "2")}
+    assert str(open_errors()["detail_event", "1"].message) == "The source sandbox is off."
 
 
 def test_a_block_stops_what_is_already_claimed_too() -> None:
