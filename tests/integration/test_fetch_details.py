@@ -26,6 +26,7 @@ from app.fixtures.models import (
     MatchStatistic,
     RawAnswer,
 )
+from app.fixtures.store import store_matches
 from app.jobs import ledger, steer
 from app.jobs.ledger import Terms
 from app.jobs.models import Trigger
@@ -116,6 +117,26 @@ def test_what_differs_replaces_its_part_and_is_history_of_the_match() -> None:
         assert session.scalars(select(MatchStatistic.home)).all() == ["60%"]
         told = {c.field: (c.old, c.new) for c in session.scalars(select(MatchChange))}
     assert told["home_score"] == ("2", "3")
+
+
+def test_a_detail_told_again_is_the_last_word_on_a_match_that_a_list_told_otherwise() -> None:
+    def scores() -> list[int | None]:
+        with reading() as session:
+            return list(session.scalars(select(Match.home_score)))
+
+    event = answer(json.dumps({"event": an_event("7", home=2)}), etag='"1"')
+    fetch(["7"], "event", **{"7": event})
+    (listed,) = SOURCE.day_rows(json.dumps({"events": [an_event("7", home=3)]}))
+    with transaction() as session:
+        store_matches(session, "sandbox", [SOURCE.normalise(listed)], {}, datetime.now(UTC))
+    assert scores() == [3]
+    outside = FakeOutside(event)
+    stream_all(ask(["7"], "event"), outside)
+    assert "If-None-Match" not in outside.asked[0].headers
+    assert scores() == [2]
+    outside = FakeOutside(answer(b"", 304))
+    stream_all(ask(["7"], "event"), outside)
+    assert outside.asked[0].headers["If-None-Match"] == '"1"'
 
 
 def test_some_come_some_do_not_and_each_ends_in_its_slice() -> None:
