@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from factories import items_of
 from fakes import AllSources, FakeOutside, answer, stream_all
@@ -26,7 +27,7 @@ from app.fixtures.models import (
     MatchStatistic,
     RawAnswer,
 )
-from app.fixtures.store import store_matches
+from app.fixtures.store import fit, store_matches
 from app.jobs import ledger, steer
 from app.jobs.ledger import Terms
 from app.jobs.models import Trigger
@@ -137,6 +138,15 @@ def test_a_detail_told_again_is_the_last_word_on_a_match_that_a_list_told_otherw
     outside = FakeOutside(answer(b"", 304))
     stream_all(ask(["7"], "event"), outside)
     assert outside.asked[0].headers["If-None-Match"] == '"1"'
+
+
+def test_a_zero_that_no_database_keeps_is_left_out() -> None:
+    (row,) = SOURCE.day_rows(json.dumps({"events": [an_event("7", home=3)]}))
+    match = msgspec.structs.replace(SOURCE.normalise(row), home="Göz\0tepe")
+    with transaction() as session:
+        store_matches(session, "sandbox", [match], {}, datetime.now(UTC))
+        assert session.scalars(select(Match.home)).all() == ["Göztepe"]
+    assert fit(MatchStatistic, "name", "a\0b") == "ab"
 
 
 def test_some_come_some_do_not_and_each_ends_in_its_slice() -> None:
