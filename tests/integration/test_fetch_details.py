@@ -311,6 +311,12 @@ def test_an_answer_about_many_matches_is_kept_once_for_all_of_them() -> None:
     assert count(RawAnswer) == 2
 
 
+def test_a_request_is_as_good_as_what_came_of_it() -> None:
+    ask_together(["1", "2", "3"], batch_of(a_fixture("2")))
+    with reading() as session:
+        assert session.scalars(select(RequestLog.code)).all() == ["OK"]
+
+
 def test_a_match_that_is_not_in_the_answer_is_unknown_asked_with_others_or_alone() -> None:
     for ids, reply in (
         (["1", "2"], batch_of(a_fixture("1"))),
