@@ -73,6 +73,29 @@ POLICIES: Mapping[Code, Policy] = {
 }
 
 
+def counted_together(code: str) -> set[str]:
+    """The codes whose attempts are one count: each its own, but what passes by itself is one.
+
+    A server that fails now this way, now that, would else be asked in short intervals for ever.
+    """
+    policy = POLICIES.get(Code(code)) if code in set(Code) else None
+    if policy is None or not policy.tail:
+        return {code}
+    return {str(other) for other, its in POLICIES.items() if its.tail}
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How often an item has failed so far, and how the last time."""
+
+    code: str | None = None
+    count: int = 0
+
+    def now(self, code: str) -> int:
+        """Which attempt it is that fails with `code` now."""
+        return self.count + 1 if self.code in counted_together(code) else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done now.
@@ -96,7 +119,7 @@ def plan(
     now: datetime,
     random: Callable[[], float],
 ) -> Plan:
-    """Decide from `POLICIES`. `attempts` have failed for this item, this one included.
+    """Decide from `POLICIES`. `attempts` have failed so for this item, this one included.
 
     `pauses_before` counts the source's pauses in a row; `random` gives 0 to 1.
     """

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0012'
-down_revision = '0011'
+revision = '0014'
+down_revision = '0013'
 branch_labels = None
 depends_on = None
 
@@ -15,5 +15,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to 0011, without making the table anew: the lists of the days hang on it."""
+    """Back to 0013, without making the table anew: the lists of the days hang on it."""
     op.drop_column('fixture_day', 'accepted_rows')
