@@ -1,5 +1,6 @@
 """How fast a source is asked at the moment: slower after a refusal, and from when on again."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import case, or_, update
@@ -58,3 +59,8 @@ def wait_for_slot(session: Session, source: str, seconds: float) -> None:
         .values(source=source, pauses=0, failures=0, opens=0, factor=1, free_at=free_at)
         .on_conflict_do_update(index_elements=["source"], set_={"free_at": free_at})
     )
+
+
+def forget_waits(session: Session, sources: Collection[str]) -> None:
+    """Ask for slots of these sources again now: their limits have changed."""
+    session.execute(update(SourceState).where(SourceState.source.in_(sources)).values(free_at=None))

@@ -8,13 +8,22 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from app.audit.trail import note
-from app.core.db import insert_into
+from app.core.db import db_now, insert_into
 from app.core.text import N_, Sentence
 from app.sources.base import Code
 from app.sources.models import SourceState
 
 # Not the last year there is: a database session east of UTC could not show that one.
 UNTIL_RESUMED = datetime(9000, 1, 1, tzinfo=UTC)
+_NOT_HELD = {
+    "paused_until": None,
+    "free_at": None,
+    "code": None,
+    "message": None,
+    "pauses": 0,
+    "failures": 0,
+    "opens": 0,
+}
 
 
 def pause(
@@ -45,15 +54,19 @@ def pause_by_hand(session: Session, source: str, by: str, now: datetime) -> None
 def resume(session: Session, source: str) -> bool:
     """Hand out the items of the source again and close its breaker; False when there was nothing.
 
-    Its limit stays, and so does the speed it asked for.
+    Its limit stays, and so does the speed it asked for: whether there is a slot is asked again.
     """
     resumed = session.execute(
         update(SourceState)
         .where(
             SourceState.source == source,
-            or_(SourceState.paused_until.is_not(None), SourceState.opens > 0),
+            or_(
+                SourceState.paused_until.is_not(None),
+                SourceState.free_at > db_now(),
+                SourceState.opens > 0,
+            ),
         )
-        .values(paused_until=None, code=None, message=None, pauses=0, failures=0, opens=0)
+        .values(_NOT_HELD)
         .returning(SourceState.source)
     )
     was_paused = resumed.first() is not None

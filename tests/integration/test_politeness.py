@@ -290,6 +290,16 @@ def test_resuming_closes_the_breaker() -> None:
         assert not pause.resume(session, "sandbox")
 
 
+def test_resuming_asks_for_a_slot_again_too() -> None:
+    job_id = a_job(2)
+    assert take(a_worker(), job_id) == []
+    with transaction() as session:
+        assert pause.resume(session, "sandbox")
+    assert take(a_worker(sandbox=1), job_id) == ["sandbox"]
+    with transaction() as session:
+        assert not pause.resume(session, "sandbox")
+
+
 # --- speed ----------------------------------------------------------------------------------------
 
 

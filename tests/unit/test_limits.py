@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pyrate_limiter.utils import validate_rate_list
 
 from app.core.slots import SlotsAwayError
-from app.sources.limiter import Limiter
+from app.sources.limiter import LOOK_AGAIN_S, Limiter
 from app.sources.limits import (
     AT_ONCE,
     AT_ONCE_LIMITED,
@@ -152,6 +152,13 @@ def test_alone_it_gives_one_and_then_keeps_the_even_pace_of_the_slowest_rate() -
     assert limiter.grant("b", 5) == Grant(1, 1.0), "never more than one a second"
     assert limiter.grant("free", 500) == Grant(500)
     assert limiter.grant("unheard_of", 7) == Grant(7)
+
+
+def test_alone_it_is_never_said_to_wait_long_for_others_may_count_together_again() -> None:
+    limiter = Limiter(Away(), {"a": (Rate(9, 60), Rate(95, 86_400))})
+    assert limiter.grant("a", 5) == Grant(1, LOOK_AGAIN_S)
+    assert limiter.grant("a", 5) == Grant(0, LOOK_AGAIN_S)
+    assert limiter.grant("a", 5).granted == 0, "but it keeps the even pace itself"
 
 
 def test_a_server_with_a_limit_is_asked_by_few_at_once() -> None:
