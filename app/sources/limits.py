@@ -74,6 +74,11 @@ def rates_in_force(config: Configured) -> dict[str, tuple[Rate, ...]]:
     return {name: rates_of(name, settings) for name, settings in config.source_settings.items()}
 
 
+def has_quota(source: str) -> bool:
+    """Whether its provider counts by the day too, and may send one away until tomorrow."""
+    return any(rate.seconds > QUOTA_S for rate in DEFAULT_RATES.get(source, ()))
+
+
 def at_once(rates: Sequence[Rate]) -> int:
     """How many requests of one process may be on their way: few to a server that has a limit."""
     return AT_ONCE_LIMITED if rates else AT_ONCE
