@@ -1,14 +1,26 @@
 """What is claimed is held back too: pauses, breaker and limits as streams of details see them."""
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import FakeOutside, answer, stream_all
+from factories import counts
+from fakes import FakeOutside, a_desk, answer, stream_all
+from flask import current_app
+from shapes import the_api
+from sqlalchemy import func, select
 
+from app.core.clock import now
 from app.core.db import reading, transaction
+from app.fixtures.details import DetailWork
 from app.fixtures.details_request import details_plan
-from app.jobs.models import Trigger
+from app.jobs.models import JobEvent, Trigger
+from app.jobs.stream import Streams
 from app.jobs.submit import submit as submit_job
+from app.jobs.worker import Worker
+from app.sources import pause
 from app.sources.base import Request
 from app.sources.models import SourceState
 from app.sources.registry import adapter
@@ -40,3 +52,93 @@ def test_a_good_answer_that_is_the_last_one_allowed_pauses_though_others_were_go
     found = state("football_data")
     assert found is not None
     assert found.code == "RATE_LIMITED"
+
+
+class Process:
+    """A process that works on streams, and what it asks for."""
+
+    def __init__(self, *replies: Any) -> None:
+        self.outside = FakeOutside(*replies)
+        self.worker = Worker(lease_s=30)
+        self.streams = Streams(self.worker, DetailWork(a_desk(self.outside)))
+
+    def work(self, job_id: int, slice_s: float = 2) -> None:
+        while self.streams.work_on(job_id, slice_s=slice_s):
+            pass
+
+
+def events(job_id: int, name: str) -> int:
+    mine = (JobEvent.job_id == job_id, JobEvent.event == name)
+    with reading() as session:
+        return session.scalar(select(func.count()).where(*mine)) or 0
+
+
+def resume(source: str = "sandbox") -> None:
+    with transaction() as session:
+        assert pause.resume(session, source)
+
+
+def slow(reply: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    def after_a_while(request: Request) -> Any:
+        time.sleep(0.1)
+        return reply(request)
+
+    return after_a_while
+
+
+def test_after_a_resume_the_process_that_was_refused_asks_at_once() -> None:
+    job_id = ask(100)
+    process = Process(answer(b"{}", 429, retry_after="600"))
+    process.work(job_id)
+    assert len(process.outside.asked) <= 8
+    resume()
+    process.outside.replies = [the_api]
+    began = time.monotonic()
+    while counts(job_id)["waiting"] > 8:  # those that were refused wait for their own time
+        process.work(job_id)
+        assert time.monotonic() - began < 10
+    assert events(job_id, "claimed") < 400
+
+
+def test_what_is_given_back_is_not_claimed_again_at_once() -> None:
+    """The refusal is known here and not written yet: the database still hands out."""
+    job_id = ask(20)
+    process = Process(the_api)
+    process.streams._work._close("sandbox", 600, written=False)
+    rounds, began = 0, time.monotonic()
+    while time.monotonic() - began < 1.5:
+        process.streams.work_on(job_id, slice_s=2)
+        rounds += 1
+    assert process.outside.asked == []
+    assert events(job_id, "gave_back") <= 60 < 20 * rounds
+
+
+def test_an_open_breaker_reaches_what_is_in_hand() -> None:
+    job_id = ask(400)
+    process = Process(slow(lambda _request: answer(b"{}", 500)))
+    process.work(job_id)
+    assert state().code == "BREAKER_OPEN"
+    assert 10 <= len(process.outside.asked) < 100, "about 190 were in hand"
+    assert events(job_id, "gave_back") > 0
+
+
+def test_a_pause_by_hand_reaches_what_is_in_hand() -> None:
+    app = current_app._get_current_object()
+    once = threading.Event()
+
+    def somebody_pauses(request: Request) -> Any:
+        if not once.is_set():
+            once.set()
+            with app.app_context(), transaction() as session:
+                pause.pause_by_hand(session, "sandbox", "somebody", now())
+        return the_api(request)
+
+    job_id = ask(400)
+    process = Process(slow(somebody_pauses))
+    process.work(job_id)
+    assert len(process.outside.asked) < 120, "about 190 were in hand"
+    resume()
+    process.work(job_id)
+    time.sleep(1)
+    process.work(job_id)
+    assert counts(job_id)["done"] == 400
