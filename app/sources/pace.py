@@ -16,10 +16,10 @@ MINUTE_S = 60.0
 SOONEST_S = 0.05  # nobody is sent away for less
 
 
-def note(session: Session, source: str, code: Code, elapsed_ms: int, now: datetime) -> None:
+def note(session: Session, source: str, code: Code, asked_s_ago: float, now: datetime) -> None:
     """Halve the speed for a refusal; give some back for a good answer a minute after the last."""
     if code is Code.RATE_LIMITED:
-        _slow_down(session, source, now - timedelta(milliseconds=elapsed_ms), now)
+        _slow_down(session, source, now - timedelta(seconds=asked_s_ago), now)
     elif code in {Code.OK, Code.OK_UNCHANGED, Code.NO_DATA, Code.ROW_REJECTED}:
         _speed_up(session, source, now)
 

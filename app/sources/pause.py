@@ -8,7 +8,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from app.audit.trail import note
-from app.core.db import db_now, insert_into
+from app.core.db import current_time, db_now, insert_into
 from app.core.text import N_, Sentence
 from app.sources.base import Code
 from app.sources.models import SourceState
@@ -29,7 +29,10 @@ _NOT_HELD = {
 def pause(
     session: Session, source: str, seconds: float, code: str, why: Sentence, now: datetime
 ) -> None:
-    """Pause a source for some seconds, `math.inf` until somebody resumes it. Never shortens one."""
+    """Pause a source for some seconds, `math.inf` until somebody resumes it. Never shortens one.
+
+    `now` is the database's clock, as in all of this: `current_time`.
+    """
     until = UNTIL_RESUMED if seconds == math.inf else now + timedelta(seconds=seconds)
     row = {"paused_until": until, "code": code, "message": why, "paused_at": now}
     counted = int(code != Code.BREAKER_OPEN)  # the breaker counts its own
@@ -44,10 +47,10 @@ def pause(
     )
 
 
-def pause_by_hand(session: Session, source: str, by: str, now: datetime) -> None:
+def pause_by_hand(session: Session, source: str, by: str) -> None:
     """Pause a source until somebody resumes it."""
     why = Sentence(N_("Paused by %(by)s."), {"by": by})
-    pause(session, source, math.inf, "PAUSED", why, now)
+    pause(session, source, math.inf, "PAUSED", why, current_time(session))
     note(session, "source.pause", ("source", source))
 
 

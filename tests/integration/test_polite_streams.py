@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from shapes import the_api
 from sqlalchemy import func, select
 
 from app.core.clock import now
-from app.core.db import reading, transaction
+from app.core.db import current_time, reading, transaction
 from app.fixtures.details import DetailWork
 from app.fixtures.details_request import details_plan
 from app.jobs.models import JobEvent, Trigger
@@ -22,7 +24,7 @@ from app.jobs.submit import submit as submit_job
 from app.jobs.worker import Worker
 from app.sources import pause
 from app.sources.base import Request
-from app.sources.models import SourceState
+from app.sources.models import RequestLog, SourceState
 from app.sources.registry import adapter
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -55,12 +57,14 @@ def test_a_good_answer_that_is_the_last_one_allowed_pauses_though_others_were_go
 
 
 class Process:
-    """A process that works on streams, and what it asks for."""
+    """A process that works on streams, and what it asks for; its clock may be off."""
 
-    def __init__(self, *replies: Any) -> None:
+    def __init__(self, *replies: Any, clock_s: float = 0) -> None:
         self.outside = FakeOutside(*replies)
         self.worker = Worker(lease_s=30)
-        self.streams = Streams(self.worker, DetailWork(a_desk(self.outside)))
+        desk = replace(a_desk(self.outside), now=lambda: now() + timedelta(seconds=clock_s))
+        self.details = DetailWork(desk)
+        self.streams = Streams(self.worker, self.details)
 
     def work(self, job_id: int, slice_s: float = 2) -> None:
         while self.streams.work_on(job_id, slice_s=slice_s):
@@ -104,7 +108,7 @@ def test_what_is_given_back_is_not_claimed_again_at_once() -> None:
     """The refusal is known here and not written yet: the database still hands out."""
     job_id = ask(20)
     process = Process(the_api)
-    process.streams._work._close("sandbox", 600, written=False)
+    process.details._close("sandbox", 600, written=False)
     rounds, began = 0, time.monotonic()
     while time.monotonic() - began < 1.5:
         process.streams.work_on(job_id, slice_s=2)
@@ -130,7 +134,7 @@ def test_a_pause_by_hand_reaches_what_is_in_hand() -> None:
         if not once.is_set():
             once.set()
             with app.app_context(), transaction() as session:
-                pause.pause_by_hand(session, "sandbox", "somebody", now())
+                pause.pause_by_hand(session, "sandbox", "somebody")
         return the_api(request)
 
     job_id = ask(400)
@@ -142,3 +146,42 @@ def test_a_pause_by_hand_reaches_what_is_in_hand() -> None:
     time.sleep(1)
     process.work(job_id)
     assert counts(job_id)["done"] == 400
+
+
+@pytest.mark.parametrize("clock_s", [-600, 600])
+def test_a_worker_whose_clock_is_off_pauses_for_as_long_as_was_asked(clock_s: float) -> None:
+    job_id = ask(300)
+    process = Process(answer(b"{}", 429, retry_after="60"), clock_s=clock_s)
+    process.work(job_id)
+    with reading() as session:
+        left = (session.get_one(SourceState, "sandbox").paused_until) - current_time(session)
+    assert 40 < left.total_seconds() <= 60
+    assert len(process.outside.asked) <= 8
+
+
+def test_a_worker_whose_clock_is_behind_asks_again_once_the_pause_is_over() -> None:
+    job_id = ask(20)
+    Process(answer(b"{}", 429, retry_after="5")).work(job_id)
+    process = Process(the_api, clock_s=-600)
+    time.sleep(5.6)
+    process.work(job_id)
+    assert counts(job_id)["done"] == 20
+
+
+def test_refusals_of_one_storm_count_once_though_they_are_written_one_after_the_other() -> None:
+    job_id = ask(2)
+    refusing = [Process(answer(b"{}", 429, retry_after="60")) for _ in range(2)]
+    hands = []
+    for process in refusing:
+        claims = process.worker.claim(job_id, ["detail_event"], deadline_s=60)
+        with reading() as session:
+            before = process.details.look(session, claims)
+        hands.append(process.details.ask(claims, before))
+    for process, answers in zip(refusing, hands, strict=True):
+        time.sleep(0.5)
+        with transaction() as session:
+            process.details.settle(session, answers)
+    assert state().factor == 0.5
+    with reading() as session:
+        first, second = session.scalars(select(RequestLog.at).order_by(RequestLog.id))
+    assert (second - first).total_seconds() < 0.4, "when they came, not when they were written"

@@ -306,7 +306,7 @@ def test_resuming_asks_for_a_slot_again_too() -> None:
 def told(code: Code, *, at: float, elapsed_ms: int = 100) -> float:
     with transaction() as session:
         moment = now() + timedelta(seconds=at)
-        pace.note(session, "sandbox", code, elapsed_ms, moment)
+        pace.note(session, "sandbox", code, elapsed_ms / 1000, moment)
     with reading() as session:
         found = session.get(SourceState, "sandbox")
     return 1.0 if found is None else found.factor
