@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.audit.trail import note
@@ -35,13 +35,19 @@ def pause(
     """
     until = UNTIL_RESUMED if seconds == math.inf else now + timedelta(seconds=seconds)
     row = {"paused_until": until, "code": code, "message": why, "paused_at": now}
-    counted = int(code != Code.BREAKER_OPEN)  # the breaker counts its own
-    statement = insert_into(session, SourceState).values(source=source, pauses=counted, **row)
+    blocked = int(code == Code.BLOCKED)  # the one whose pauses grow, and that ends with a probe
+    first = {"pauses": blocked, "opens": blocked}
     shorter = SourceState.paused_until.is_(None) | (SourceState.paused_until < until)
     session.execute(
-        statement.on_conflict_do_update(
+        insert_into(session, SourceState)
+        .values(source=source, **first, **row)
+        .on_conflict_do_update(
             index_elements=["source"],
-            set_={**row, "pauses": SourceState.pauses + counted},
+            set_={
+                **row,
+                "pauses": SourceState.pauses + blocked,
+                "opens": case((SourceState.opens == 0, blocked), else_=SourceState.opens),
+            },
             where=shorter,
         )
     )
@@ -79,7 +85,7 @@ def resume(session: Session, source: str) -> bool:
 
 
 def has_answered(session: Session, source: str) -> None:
-    """A good answer came: the next pause starts from its shortest length again."""
+    """A good answer came: the next block pauses for the shortest time again."""
     session.execute(
         update(SourceState)
         .where(SourceState.source == source, SourceState.pauses > 0)
@@ -95,7 +101,7 @@ def pause_of(session: Session, source: str, now: datetime) -> SourceState | None
 
 
 def pauses_before(session: Session, source: str) -> int:
-    """How often in a row the source was paused since it last answered well."""
+    """How often in a row the source was paused for a block since it last answered well."""
     count = session.scalar(select(SourceState.pauses).where(SourceState.source == source))
     return count or 0
 
