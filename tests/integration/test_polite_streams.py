@@ -12,7 +12,7 @@ from factories import counts
 from fakes import FakeOutside, a_desk, answer, stream_all
 from flask import current_app
 from shapes import the_api
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.core.clock import now
 from app.core.db import current_time, reading, transaction
@@ -22,8 +22,9 @@ from app.jobs.models import JobEvent, Trigger
 from app.jobs.stream import Streams
 from app.jobs.submit import submit as submit_job
 from app.jobs.worker import Worker
-from app.sources import pause
+from app.sources import pace, pause
 from app.sources.base import Request
+from app.sources.limits import Grant
 from app.sources.models import RequestLog, SourceState
 from app.sources.registry import adapter
 
@@ -59,9 +60,9 @@ def test_a_good_answer_that_is_the_last_one_allowed_pauses_though_others_were_go
 class Process:
     """A process that works on streams, and what it asks for; its clock may be off."""
 
-    def __init__(self, *replies: Any, clock_s: float = 0) -> None:
+    def __init__(self, *replies: Any, clock_s: float = 0, limiter: Any = None) -> None:
         self.outside = FakeOutside(*replies)
-        self.worker = Worker(lease_s=30)
+        self.worker = Worker(30, limiter)
         desk = replace(a_desk(self.outside), now=lambda: now() + timedelta(seconds=clock_s))
         self.details = DetailWork(desk)
         self.streams = Streams(self.worker, self.details)
@@ -185,3 +186,50 @@ def test_refusals_of_one_storm_count_once_though_they_are_written_one_after_the_
     with reading() as session:
         first, second = session.scalars(select(RequestLog.at).order_by(RequestLog.id))
     assert (second - first).total_seconds() < 0.4, "when they came, not when they were written"
+
+
+class Slots:
+    """So many in all, whatever the source."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.asked: list[int] = []
+
+    def limits(self, _source: str) -> bool:
+        return True
+
+    def grant(self, _source: str, want: int, _factor: float = 1.0) -> Grant:
+        self.asked.append(want)
+        granted = min(want, self.free)
+        self.free -= granted
+        return Grant(granted, 0.0 if granted == want else 30.0)
+
+
+def test_a_slot_is_a_request_however_many_matches_it_names() -> None:
+    job_id, slots = ask(70, "api_football", "fixture"), Slots(3)
+    process = Process(answer(b'{"response": [], "errors": []}'), limiter=slots)
+    process.work(job_id)
+    assert slots.asked == [4], "of 20, 20, 20 and 10"
+    named = [request.url.split("ids=")[1].split("-") for request in process.outside.asked]
+    assert [len(ids) for ids in named] == [20, 20, 20]
+    assert counts(job_id)["waiting"] == 10
+    assert state("api_football").free_at is not None
+
+
+def test_control_where_a_request_names_one_match_each_needs_a_slot() -> None:
+    job_id, slots = ask(70), Slots(3)
+    process = Process(the_api, limiter=slots)
+    process.work(job_id)
+    assert (slots.asked, len(process.outside.asked)) == ([70], 3)
+
+
+def test_on_trial_a_batch_of_one_goes_out() -> None:
+    job_id = ask(70, "api_football", "fixture")
+    with transaction() as session:
+        pace.wait_for_slot(session, "api_football", 0)
+        session.execute(update(SourceState).values(free_at=None, failures=10, opens=1))
+    slots = Slots(9)
+    process = Process(answer(b"{}", 500), limiter=slots)
+    process.work(job_id)
+    (request,) = process.outside.asked
+    assert (slots.asked, request.url.count("-")) == ([1], 0)
