@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.jobs import ledger
-from app.jobs.models import Job, JobItem
+from app.jobs.models import JobItem
 from app.jobs.moves import Claim
 from app.sources.limits import Grant
 from app.sources.models import SourceState
@@ -187,8 +187,7 @@ def ask_for(limiter: Limiter, wishes: Sequence[Wanted]) -> Shares:
     return Shares(granted, free_in_s)
 
 
-def note_waits(session: Session, job_id: int, free_in_s: Mapping[str, float]) -> None:
-    """Write down when the sources are free again, and that the job is to be rung for then."""
-    session.execute(update(Job).where(Job.id == job_id).values(rung_at=None))
+def note_waits(session: Session, free_in_s: Mapping[str, float]) -> None:
+    """Write down when the sources are free again: who waits for them is rung for then."""
     for source in sorted(free_in_s):
         wait_for_slot(session, source, free_in_s[source])

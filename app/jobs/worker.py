@@ -99,7 +99,7 @@ class Worker:
         if shares.granted:
             claims = persist(lambda session: claim_shares(session, order, shares.granted))
         if shares.free_in_s:
-            persist(lambda session: note_waits(session, order.job_id, shares.free_in_s))
+            persist(lambda session: note_waits(session, shares.free_in_s))
             self._wake_at(min(shares.free_in_s.values()))
         return claims
 

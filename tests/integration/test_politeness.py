@@ -1,6 +1,7 @@
 """Slots, breaker, speed and retries as the ledger sees them, on both engines."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -166,10 +167,39 @@ def test_when_the_slot_is_free_it_is_rung_for_at_once() -> None:
     duty.do()
     assert bell.rung == []
     worker.slot_at = 0.0  # long past
-    put()
+    let_the_slot_be_free()
     duty.do()
+    worker.slot_at = 0.0
     duty.do()
     assert bell.rung == [job_id], "once, though it was rung for less than two seconds ago"
+
+
+def let_the_slot_be_free() -> None:
+    """It was taken when somebody asked, and is free now."""
+    time.sleep(0.05)
+    with transaction() as session:
+        session.execute(update(SourceState).values(free_at=db_now(-0.02)))
+
+
+def test_who_was_served_longest_ago_is_rung_for_first_when_a_slot_is_free() -> None:
+    first, second, third = a_job(9), a_job(9), a_job(9)
+    bell, worker, served = Bell(), a_worker(), []
+    for _ in range(6):
+        bell.rung = []
+        ring_waiting(bell)
+        worker.limiter.slots = {"sandbox": 1}
+        took = [job_id for job_id in bell.rung if take(worker, job_id, most=3)]
+        served += took
+        let_the_slot_be_free()
+    assert served == [first, second, third] * 2, "one slot each, in turn"
+
+
+def test_an_urgent_job_is_rung_for_first_all_the_same() -> None:
+    lazy, urgent = a_job(9), a_job(9)
+    with transaction() as session:
+        session.execute(update(Job).where(Job.id == urgent).values(priority=9))
+    take(a_worker(sandbox=9), urgent)
+    assert rung() == [urgent, lazy]
 
 
 def test_an_item_without_a_source_needs_no_slot() -> None:
