@@ -274,7 +274,9 @@ def _by_refusal(case: _Case) -> Outcome | None:
 
 def _wait(case: _Case, code: Code, verdict: Verdict) -> float | None:
     """Seconds the provider asks for: header, else its words, else its counter, else a window."""
-    told = decoding.parse_retry_after(case.answer.headers.get("retry-after"), case.now)
+    headers = case.answer.headers
+    sent_at = decoding.sent_at(headers) or case.now  # a date there is by the provider's clock
+    told = decoding.parse_retry_after(headers.get("retry-after"), sent_at)
     if told is None:
         told = verdict.wait_s if verdict.wait_s is not None else decoding.wait_in(case.text[:2000])
     if code is Code.RATE_LIMITED and told is None:

@@ -146,10 +146,14 @@ def _throttled(
         wait_s = min(max(outcome.wait_s or policy.waits_s[0], SHORTEST_WAIT_S), LONGEST_WAIT_S)
     else:
         return Plan(None, in_job=False, burns_attempt=False, pause_source_s=None)
-    # Later than told, never earlier, and not all at the same moment.
-    again_s = wait_s * (1 + 0.1 * random()) if policy.jitter else wait_s
+    again_s = jittered(wait_s, random) if policy.jitter else wait_s
     pause_s = wait_s if policy.pause_s is not None else None
     return Plan(again_s, in_job=True, burns_attempt=False, pause_source_s=pause_s)
+
+
+def jittered(wait_s: float, random: Callable[[], float]) -> float:
+    """Later than told, never earlier, and not all at the same moment."""
+    return wait_s * (1 + 0.1 * random())
 
 
 def _until_the_count_is_new(now: datetime) -> float:

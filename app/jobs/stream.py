@@ -48,6 +48,9 @@ class LightWork(Protocol):
     def kinds(self) -> Collection[str]:
         """The kinds of item it can do."""
 
+    def per_request(self, source: str, kind: str) -> int:
+        """How many items of a kind go into one request to a source at most."""
+
     def batches(self, claims: Sequence[Claim]) -> list[list[Claim]]:
         """Which of them go into one request."""
 
@@ -224,6 +227,7 @@ class Stream:
             self._work.kinds(),
             deadline_s=self._work.deadline_s,
             most=AT_ONCE + self._spare() - self._out,
+            per_request=self._work.per_request,
         )
         if not claims:
             return False

@@ -18,12 +18,14 @@ from app.jobs import ledger
 from app.jobs.allowance import (
     Limiter,
     Order,
+    PerRequest,
     Shares,
     Unlimited,
     ask_for,
     claim_shares,
     claim_unlimited,
     note_waits,
+    one_each,
     wanted,
 )
 from app.jobs.ledger import Terms
@@ -64,10 +66,17 @@ class Worker:
         self._lock = threading.Lock()
 
     def claim(
-        self, job_id: int, kinds: Collection[str], *, deadline_s: float, most: int = 1
+        self,
+        job_id: int,
+        kinds: Collection[str],
+        *,
+        deadline_s: float,
+        most: int = 1,
+        per_request: PerRequest = one_each,
     ) -> list[Claim]:
         """Take up to `most` items of a job into this process's hands, as many as have a slot."""
-        order = Order(job_id, self.id, kinds, Terms(self.lease_s, deadline_s, most))
+        terms = Terms(self.lease_s, deadline_s, most)
+        order = Order(job_id, self.id, kinds, terms, per_request)
         asked_at = time.monotonic()
         wishes, claims = persist(lambda session: claim_unlimited(session, self.limiter, order))
         refused: set[str | None] = set()
@@ -90,7 +99,7 @@ class Worker:
         if shares.granted:
             claims = persist(lambda session: claim_shares(session, order, shares.granted))
         if shares.free_in_s:
-            persist(lambda session: note_waits(session, order.job_id, shares.free_in_s))
+            persist(lambda session: note_waits(session, shares.free_in_s))
             self._wake_at(min(shares.free_in_s.values()))
         return claims
 

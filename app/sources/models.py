@@ -19,10 +19,11 @@ class SourceState(Base):
     code: Mapped[str | None] = mapped_column(String(30))  # why, from the taxonomy; PAUSED: a person
     message: Mapped[Sentence | None]
     paused_at: Mapped[datetime | None]
-    pauses: Mapped[int] = mapped_column(default=0)  # in a row for this code, since it last answered
+    pauses: Mapped[int] = mapped_column(default=0)  # for blocks in a row, since it last answered
     free_at: Mapped[datetime | None]  # all its slots are taken until then; nothing is handed out
     failures: Mapped[int] = mapped_column(default=0, server_default="0")  # in a row, of its server
-    opens: Mapped[int] = mapped_column(default=0, server_default="0")  # of the breaker, in a row
+    # Of the breaker, in a row; a block opens it too. While there are any, one is asked at a time.
+    opens: Mapped[int] = mapped_column(default=0, server_default="0")
     factor: Mapped[float] = mapped_column(Float, default=1, server_default="1")  # of its speed
     factor_at: Mapped[datetime | None]  # when it was changed last
 

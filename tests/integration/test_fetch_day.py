@@ -386,7 +386,28 @@ def test_a_used_up_allowance_pauses_the_source_before_it_has_to_refuse() -> None
     fetch(answer(body, **headers), source="football_data")
     with reading() as session:
         state = session.get_one(SourceState, "football_data")
-    assert (state.paused_until - state.paused_at).total_seconds() == 21
+    assert (state.paused_until - state.paused_at).total_seconds() == pytest.approx(22.05, abs=0.01)
+
+
+@pytest.mark.parametrize(("told", "seconds"), [("0", 5), ("400000", 3600)])
+def test_what_an_answer_says_of_the_next_window_is_believed_within_bounds(
+    told: str, seconds: float
+) -> None:
+    headers = {"x_requests_available_minute": "0", "x_requestcounter_reset": told}
+    fetch(answer(b'{"matches": []}', **headers), source="football_data")
+    with reading() as session:
+        state = session.get_one(SourceState, "football_data")
+    assert (state.paused_until - state.paused_at).total_seconds() == pytest.approx(
+        seconds * 1.05, abs=0.01
+    )
+
+
+def test_a_used_up_day_pauses_the_source_until_tomorrow() -> None:
+    headers = {"x_ratelimit_requests_remaining": "0", "date": "Sun, 01 Jun 2025 09:05:00 GMT"}
+    fetch(answer(b'{"response": [], "errors": []}', **headers), source="api_football")
+    with reading() as session:
+        state = session.get_one(SourceState, "api_football")
+    assert (state.paused_until - state.paused_at).total_seconds() > 3600 * 15
 
 
 @pytest.mark.payloads

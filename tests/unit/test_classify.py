@@ -19,6 +19,7 @@ from app.sources.thesportsdb import TheSportsDb
 from tests.payloads import needs_payloads, payload, sofascore_days
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+TEN_MINUTES_ON = "Fri, 20 Nov 2026 12:10:00 GMT"  # by the clock of who answers
 SOFASCORE, FOOTBALL_DATA, SANDBOX = SofaScore(), FootballData(), Sandbox()
 BLOCK_PAGE = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
 
@@ -325,6 +326,7 @@ def test_a_refusal_in_a_200_is_read_as_its_code_and_not_as_a_missing_key() -> No
         ({}, "Slow down.", 60),
         ({"retry-after": "0"}, "Slow down.", 5),
         ({"retry-after": "Fri, 20 Nov 2026 12:00:40 GMT"}, "", 40),
+        ({"retry-after": "Fri, 20 Nov 2026 12:10:40 GMT", "date": TEN_MINUTES_ON}, "", 40),
         ({"retry-after": "999999999999"}, "", 3600),
         ({"retry-after": "soon"}, "", 60),
     ],
