@@ -452,7 +452,8 @@ def test_a_job_spends_fifty_retries_and_then_failures_end_as_failed() -> None:
     with transaction() as session:
         session.execute(update(Job).where(Job.id == job_id).values(retries=49))
     for _ in range(2):
-        fail_once(job_id, Failure(Code.TRUNCATED, "cut", 1))
+        make_due(job_id)
+        work_all(job_id, a_desk(FakeOutside(Failure(Code.TRUNCATED, "cut", 1))))
     assert counts(job_id)["waiting"] <= 1
     with reading() as session:
         assert session.get_one(Job, job_id).retries == 50
