@@ -57,6 +57,7 @@ from app.schedules.fire import Submit, fire_if_due, last_due
 from app.sources.http import Client
 from app.sources.limiter import build_limiter
 from app.sources.limits import at_once, rates_in_force
+from app.sources.pace import forget_waits
 from app.sources.registry import CurrentSources, source_table
 
 config = configuration.load()
@@ -359,7 +360,7 @@ class Process:
             **upload_handlers(lambda: self.config),
         }
         work = DetailWork(desk, lambda source: at_once(self.limiter.rates(source)))
-        self.streams = Streams(self.worker, work, functools.partial(queue.anybody_waits, huey))
+        self.streams = Streams(self.worker, work, functools.partial(queue.bells, huey))
         self.keeper = Steward(duties_of(self.worker), self.app.app_context)
         self.steward = Steward(self.duties(), self.app.app_context)
         self.live.on_change(self.follow)
@@ -384,9 +385,12 @@ class Process:
 
     def follow(self, changed: configuration.Config) -> None:
         """Work on with other settings; what is in hand is finished with those it began with."""
+        before, rates = rates_in_force(self.config), rates_in_force(changed)
         self.config = changed
         self.sources.table = source_table(changed)
-        self.limiter.change(rates_in_force(changed))
+        self.limiter.change(rates)
+        if others := [name for name in rates if rates[name] != before[name]]:
+            persist(lambda session: forget_waits(session, others))
 
     def prune(self, claim: Claim, worker: Worker) -> None:
         """Keep as long as is set now."""

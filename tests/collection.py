@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.core.clock import now
 from app.core.db import transaction
 from app.core.text import N_, Sentence
+from app.errors.messages import EMPTY, SHRUNKEN
 from app.errors.models import FixtureError
 from app.errors.record import Problem, record_error
 from app.fixtures import names
@@ -122,3 +123,14 @@ def an_error(key: str, code: str = "NOT_FOUND", source: str = "sandbox", **more:
         record_error(session, problem, now() - timedelta(minutes=5))
         found = session.query(FixtureError.id).filter_by(source=source, key=key, resolved_at=None)
         return found.scalar()
+
+
+def a_suspect(key: str, rows: int = 12, stored: int = 100, source: str = "sandbox") -> int:
+    """The open problem of a day that had so many matches and was answered with fewer: its id."""
+    values = {"source": source, "last_good": stored} | ({"count": rows} if rows else {})
+    message = Sentence(SHRUNKEN if rows else EMPTY, values)
+    day, code = date.fromisoformat(key), "SUSPECT_EMPTY"
+    with transaction() as session:
+        told = {"data_id": int(key.replace("-", "")), "looked_at": NOON, "fetched_at": NOON}
+        session.add(FixtureDay(source=source, date=day, count=stored, code=code, **told))
+    return an_error(key, code, source, http_status=200, message=message)

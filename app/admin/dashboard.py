@@ -101,7 +101,7 @@ HOW_TO_START = Sentence(N_("Start one: python dev.py run, or flask --app wsgi wo
 def facts(session: Session) -> Facts:
     """Ask the database."""
     sums = totals(session)
-    at = now()
+    at = current_time(session)
     counted = session.execute(
         select(FixtureError.code, func.count().label("open"))
         .where(FixtureError.resolved_at.is_(None))
@@ -114,9 +114,7 @@ def facts(session: Session) -> Facts:
         workers=len(live_workers(session)),
         paused=[s for s in pause.states(session) if pause.pause_of(session, s.source, at)],
         errors=[(row.code, row.open) for row in counted],
-        late_backups=open_ones(
-            session, current_app.config["FIKSTUR"].time_zone, current_time(session)
-        ),
+        late_backups=open_ones(session, current_app.config["FIKSTUR"].time_zone, at),
     )
 
 

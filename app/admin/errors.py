@@ -22,8 +22,9 @@ from app.core.text import N_, RequestError
 from app.errors.groups import DAYS, ErrorGroup, last_midnights, open_groups
 from app.errors.models import FixtureError
 from app.fixtures import retry
+from app.fixtures.accept import Suspect, accept_request, suspect
 from app.jobs.models import Trigger
-from app.jobs.submit import JobRequest
+from app.jobs.submit import JobRequest, Submitted
 
 FILTER_FIELDS = ("source", "code", "kind", "text", "group")
 SHOWN = {"open": N_("Open"), "resolved": N_("Resolved"), "all": N_("All")}
@@ -188,19 +189,48 @@ class ErrorsView(ListView):
         return self._retry(lambda session: retry.all_matching(session, wanted), "matching")
 
     def _retry(self, find: Callable[[Session], Sequence[FixtureError]], why: str) -> Response:
+        def start() -> int:
+            with reading() as session:
+                return submit(retry.retry_request(session, find(session), why))
+
+        return self._to_job(start)
+
+    def _to_job(self, start: Callable[[], int]) -> Response:
+        """To the page of the job that was started, or back with the reason why there is none."""
         login.require(Permission.FETCH)
         try:
-            with reading() as session:
-                job = retry.retry_request(session, find(session), why)
-            return redirect(url_for("job.page", job_id=submit(job)))
+            return redirect(url_for("job.page", job_id=start()))
         except RequestError as error:
             flash(say(error.sentence), "error")
             return redirect(login.own_path(request.form.get("url") or url_for(".index_view")))
 
+    # --- accepting a list that truly shrank ---
+
+    def suspect(self, error: FixtureError) -> Suspect | None:
+        """What whoever looks at the problem may accept."""
+        if not self.may_retry():
+            return None
+        with reading() as session:
+            return suspect(session, error)
+
+    @expose("/accept", methods=("POST",))
+    def accept(self) -> Response:
+        """Ask again for these, and take a list as short as the suspect one."""
+        texts, by = request.form.getlist("id"), login.me().username
+
+        def make(session: Session) -> JobRequest:
+            return accept_request(session, _ids(texts))
+
+        return self._to_job(lambda: told(tasks.submit_made(make, by=by, trigger=Trigger.PANEL)))
+
 
 def submit(request: JobRequest) -> int:
     """Write the job, say what will happen, and give its number."""
-    done = tasks.submit(request, by=login.me().username, trigger=Trigger.PANEL)
+    return told(tasks.submit(request, by=login.me().username, trigger=Trigger.PANEL))
+
+
+def told(done: Submitted) -> int:
+    """The number of a job, after saying what will happen."""
     if done.joined:
         flash(gettext("Job %(id)s is doing just that already; here it is.", id=done.job_id), "info")
     else:

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext, ngettext
 from markupsafe import Markup
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -72,7 +72,7 @@ class JobView(PanelView):
             events = timeline(session, item_id)
             requests = session.scalars(
                 select(RequestLog)
-                .where(RequestLog.item_id == item_id)
+                .where(or_(RequestLog.item_id == item_id, _with_others(item)))
                 .order_by(RequestLog.id)
                 .limit(MOST_REQUESTS)
             ).all()
@@ -142,6 +142,14 @@ class JobView(PanelView):
         except RequestError as error:
             flash(say(error.sentence), "error")
         return redirect(url_for(".page", job_id=job_id))
+
+
+def _with_others(item: JobItem) -> ColumnElement[bool]:
+    """The request was made for several items, and this is one of them."""
+    together = RequestLog.items.is_not(None)  # as the index has it
+    return and_(
+        RequestLog.job_id == item.job_id, together, RequestLog.items.contains(f",{item.id},")
+    )
 
 
 def slice_of(job_id: int, values: Mapping[str, str]) -> Slice:

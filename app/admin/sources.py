@@ -10,8 +10,7 @@ from werkzeug.wrappers import Response
 from app.accounts.permissions import Permission
 from app.admin import login
 from app.admin.base import PanelView
-from app.core.clock import now
-from app.core.db import persist, reading
+from app.core.db import current_time, persist, reading
 from app.core.text import RequestError, Sentence
 from app.sources import pause
 from app.sources.base import Source
@@ -38,7 +37,7 @@ class Shown:
 def shown(sources: SourceTable) -> list[Shown]:
     """All known sources, usable ones first."""
     with reading() as session:
-        at, own = now(), current_app.config["FIKSTUR"].source_settings
+        at, own = current_time(session), current_app.config["FIKSTUR"].source_settings
         rows = [
             Shown(
                 adapter(name),
@@ -80,7 +79,7 @@ class SourcesView(PanelView):
         """Ask it nothing until somebody resumes it."""
         source = _known(source_name)
         by = login.me().username
-        persist(lambda session: pause.pause_by_hand(session, source.name, by, now()))
+        persist(lambda session: pause.pause_by_hand(session, source.name, by))
         flash(gettext("%(source)s is paused; its items wait.", source=source.title), "success")
         return redirect(self.get_url(".index"))
 

@@ -25,12 +25,13 @@ from app.core.db import reading
 from app.core.text import N_, RequestError
 from app.errors.groups import DAYS, group_as_dict, last_midnights, open_groups
 from app.errors.present import error_as_dict
+from app.fixtures.accept import accept_request
 from app.fixtures.report import get_error, list_errors
 from app.fixtures.retry import Filter, all_matching, chosen, retry_request
 from app.jobs.models import Trigger
 from app.jobs.present import job_as_dict
 from app.jobs.report import job_report
-from app.jobs.submit import JobRequest
+from app.jobs.submit import JobRequest, Submitted
 
 errors = blueprint("errors")
 
@@ -80,7 +81,22 @@ def retry() -> ResponseReturnValue:
     wanted = sent.get("filter") or {}
     if not isinstance(wanted, dict):
         raise RequestError(N_("“filter” must be an object."))
-    submitted = tasks.submit(_request(ids, _filter(wanted)), by=me().username, trigger=Trigger.API)
+    request = _request(ids, _filter(wanted))
+    return _started(tasks.submit(request, by=me().username, trigger=Trigger.API))
+
+
+@errors.post("/errors/accept")
+@needs(Permission.FETCH)
+def accept() -> ResponseReturnValue:
+    """{"ids": [number]}: the lists of these days truly shrank; ask again and take them."""
+    ids = numbers_of(body(), "ids")
+    submitted = tasks.submit_made(
+        lambda session: accept_request(session, ids), by=me().username, trigger=Trigger.API
+    )
+    return _started(submitted)
+
+
+def _started(submitted: Submitted) -> ResponseReturnValue:
     with reading() as session:
         report = job_report(session, submitted.job_id)
     more = {"joined": submitted.joined, "asked": submitted.items}

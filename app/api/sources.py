@@ -7,7 +7,6 @@ from flask.typing import ResponseReturnValue
 
 from app.accounts.permissions import Permission
 from app.api.base import blueprint, found, language, me, needs
-from app.core.clock import now
 from app.core.db import current_time, persist, reading
 from app.sources import pause as pausing
 from app.sources.present import as_dict, standing
@@ -48,7 +47,7 @@ def pause(name: str) -> ResponseReturnValue:
     with found():
         adapter(name)
     by = me().username
-    persist(lambda session: pausing.pause_by_hand(session, name, by, now()))
+    persist(lambda session: pausing.pause_by_hand(session, name, by))
     return jsonify(name=name, paused=True)
 
 

@@ -25,6 +25,7 @@ ACTIONS: Mapping[str, str] = {
     "source.pause": N_("Source paused"),
     "source.resume": N_("Source resumed"),
     "match.renormalise": N_("Matches corrected"),
+    "day.accept": N_("Shorter list accepted"),
     "job.submit": N_("Job submitted"),
     "job.cancel": N_("Job cancelled"),
     "job.pause": N_("Job paused"),
@@ -47,6 +48,7 @@ KINDS: Mapping[str, str] = {
     "setting": N_("Setting"),
     "source": N_("Source"),
     "job": N_("Job"),
+    "day": N_("Day"),
     "backup": N_("Backup"),
     "view": N_("View"),
 }

@@ -30,12 +30,13 @@ from app.core.text import N_, Sentence
 from app.errors.groups import DAYS, ErrorGroup, group_as_dict, last_midnights, open_groups
 from app.errors.models import FixtureError
 from app.errors.present import error_as_dict
+from app.fixtures.accept import accept_request
 from app.fixtures.report import get_error, list_errors
 from app.fixtures.retry import Filter, all_matching, chosen, retry_request
 from app.jobs.models import Trigger
 from app.jobs.present import job_as_dict
 from app.jobs.report import job_report
-from app.jobs.submit import JobRequest
+from app.jobs.submit import JobRequest, Submitted
 from app.sources.base import Code
 from app.sources.registry import adapter
 
@@ -50,6 +51,9 @@ code_option = option(
 kind_option = option("--kind", metavar="KIND", help=N_("Only of this work, such as fetch_day."))
 group_option = option(
     "--group", metavar="GROUP", help=N_("Only of this group; see flask errors groups.")
+)
+wait_option = option(
+    "--wait", is_flag=True, help=N_("Wait until the job has ended; exit 1 if any of it failed.")
 )
 
 
@@ -165,9 +169,7 @@ def _show_error(row: FixtureError) -> None:
 @code_option
 @kind_option
 @group_option
-@option(
-    "--wait", is_flag=True, help=N_("Wait until the job has ended; exit 1 if any of it failed.")
-)
+@wait_option
 def retry(
     ids: Sequence[int],
     everything: bool,  # noqa: FBT001  click hands it over by name
@@ -179,7 +181,23 @@ def retry(
         raise Mistyped(Sentence(N_("Name the errors to retry by their numbers, or give --all.")))
     if ids and any(which.values()):
         raise Mistyped(Sentence(N_("A filter goes with --all, not with numbers.")))
-    _submit(_request(ids, _filter(**which)), wait=wait)
+    request = _request(ids, _filter(**which))
+    _follow(tasks.submit(request, by=by(), trigger=Trigger.CLI), wait=wait)
+
+
+@errors.command(
+    "accept", help=N_("The lists of these days truly shrank (SUSPECT_EMPTY): ask again, take them.")
+)
+@argument(
+    "ids", metavar="ID...", nargs=-1, type=ID, required=True, help=N_("The numbers of errors.")
+)
+@wait_option
+def accept(ids: Sequence[int], wait: bool) -> None:  # noqa: FBT001  click hands it over by name
+    """All of them or none; what comes shorter still is suspect again."""
+    submitted = tasks.submit_made(
+        lambda session: accept_request(session, ids), by=by(), trigger=Trigger.CLI
+    )
+    _follow(submitted, wait=wait)
 
 
 def _request(ids: Sequence[int], wanted: Filter) -> JobRequest:
@@ -188,8 +206,7 @@ def _request(ids: Sequence[int], wanted: Filter) -> JobRequest:
         return retry_request(session, rows, "asked")
 
 
-def _submit(request: JobRequest, *, wait: bool) -> None:
-    submitted = tasks.submit(request, by=by(), trigger=Trigger.CLI)
+def _follow(submitted: Submitted, *, wait: bool) -> None:
     tell(
         Sentence(
             N_("Job %(id)s asks again for %(count)s."),

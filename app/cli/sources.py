@@ -21,7 +21,6 @@ from app.cli.base import (
     typed,
     word,
 )
-from app.core.clock import now
 from app.core.db import current_time, persist, reading
 from app.core.text import N_, RequestError, Sentence
 from app.jobs.present import in_words
@@ -157,7 +156,7 @@ def pause(name: str) -> None:
     """What is in hand is finished; nothing is lost."""
     with typed():
         adapter(name)
-    persist(lambda session: pausing.pause_by_hand(session, name, by(), now()))
+    persist(lambda session: pausing.pause_by_hand(session, name, by()))
     answer(
         {"name": name, "paused": True},
         lambda: say(

@@ -204,14 +204,16 @@ def persist(work: Callable[[Session], T], give_up_after_s: float = 20) -> T:
             with transaction() as session:
                 return work(session)
         except DBAPIError as error:
-            if not _passing(error) or time.monotonic() + pause_s > give_up_at:
+            if not is_away(error) or time.monotonic() + pause_s > give_up_at:
                 raise
         time.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  spreads workers, guards nothing
         pause_s = min(pause_s * 2, 2)
 
 
-def _passing(error: DBAPIError) -> bool:
+def is_away(error: Exception) -> bool:
     """The database was away, restarting, locked, or broke a deadlock: worth another try."""
+    if not isinstance(error, DBAPIError):
+        return False
     if isinstance(error.orig, sqlite3.Error):
         return "locked" in str(error.orig) or "busy" in str(error.orig)
     code = str(getattr(error.orig, "sqlstate", None) or "")

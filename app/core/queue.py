@@ -74,12 +74,13 @@ def ring(huey: Huey, task: str, job_id: int, times: int = 1) -> bool:
     return room > 0
 
 
-def anybody_waits(huey: Huey) -> bool:
-    """Whether a bell waits for a thread; also True when the queue cannot be asked."""
+def bells(huey: Huey) -> set[int]:
+    """The jobs whose bells nobody has heard yet; none when the queue cannot be asked."""
     try:
-        return check(huey) > 0
-    except (RedisError, sqlite3.Error, OSError):
-        return True
+        return {task.args[0] for task in huey.pending() if task.args}
+    except (HueyException, RedisError, sqlite3.Error, OSError) as error:
+        log.warning("the queue cannot be reached (%s)", error)
+        return set()
 
 
 def check(huey: Huey) -> int:

@@ -11,7 +11,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.core.text import N_, Sentence
-from app.errors.messages import ALL_REJECTED, EMPTY, MESSAGES, REDIRECT, SHRUNKEN, SINGLE, STRANGER
+from app.errors.messages import (
+    ALL_REJECTED,
+    EMPTY,
+    MESSAGES,
+    MOST_REJECTED,
+    REDIRECT,
+    SHRUNKEN,
+    SINGLE,
+    STRANGER,
+)
 from app.sources import decoding
 from app.sources.base import (
     Answer,
@@ -186,7 +195,7 @@ def classify(
 ) -> Outcome:
     """Say what `answer` means, in this order: transport, status, refusal, shape, plausibility.
 
-    `last_good` is the number of rows of the last good list for the same key. `not_found_before`
+    `last_good` is the number of matches in the last good list for the same key. `not_found_before`
     makes of a second 404 a GONE. Never raises for anything that an answer can hold.
     """
     if isinstance(answer, Failure):
@@ -250,8 +259,10 @@ def _by_refusal(case: _Case) -> Outcome | None:
     status = case.answer.status
     page = decoding.is_page(case.text)
     verdict = None if page else case.source.refusal(case.answer, case.text)
+    if page and (status < 300 or decoding.is_challenge(case.text)):
+        verdict = Verdict(Code.BLOCKED)
     if verdict is None and status < 300:
-        return case.outcome(Code.BLOCKED) if page else None
+        return None
     if verdict is None:
         verdict = Verdict(decoding.usual_code(status, case.text[:2000]))
     code = verdict.code
@@ -263,7 +274,9 @@ def _by_refusal(case: _Case) -> Outcome | None:
 
 def _wait(case: _Case, code: Code, verdict: Verdict) -> float | None:
     """Seconds the provider asks for: header, else its words, else its counter, else a window."""
-    told = decoding.parse_retry_after(case.answer.headers.get("retry-after"), case.now)
+    headers = case.answer.headers
+    sent_at = decoding.sent_at(headers) or case.now  # a date there is by the provider's clock
+    told = decoding.parse_retry_after(headers.get("retry-after"), sent_at)
     if told is None:
         told = verdict.wait_s if verdict.wait_s is not None else decoding.wait_in(case.text[:2000])
     if code is Code.RATE_LIMITED and told is None:
@@ -325,7 +338,22 @@ def _read(case: _Case, rows: list[msgspec.Raw]) -> Outcome:
         return _read_details(case, rows)
     found, rejected = _each(case.source.normalise, rows)
     matches = {match.source_id: match for match in found}
-    return _verdict(case, _Read(len(rows), rejected, tuple(matches.values())))
+    read = _Read(len(rows), rejected, tuple(matches.values()))
+    return _shrunken(case, read) or _verdict(case, read)
+
+
+def _shrunken(case: _Case, read: _Read) -> Outcome | None:
+    """Rows enough, but too few matches in them: the list in its place would be as good as lost."""
+    left, refused = len(read.matches), len(read.rejected)
+    if not left or left * 2 >= case.last_good:
+        return None
+    kept = _Read(read.count, read.rejected)
+    if (left + refused) * 2 < case.last_good:  # the same ones again and again
+        return case.outcome(Code.SUSPECT_EMPTY, SHRUNKEN, read=kept, count=left)
+    code, why = Code.SCHEMA_MISSING_KEY, read.rejected[0].reason
+    return case.outcome(
+        code, MOST_REJECTED, read=kept, count=read.count, rejected=refused, detail=why
+    )
 
 
 def _read_details(case: _Case, rows: list[msgspec.Raw]) -> Outcome:

@@ -20,6 +20,10 @@ ALL_REJECTED = N_(
     "None of the %(count)s rows from %(source)s could be read (%(detail)s). "
     "The provider seems to have changed its answers; nothing stored was touched."
 )
+MOST_REJECTED = N_(
+    "%(rejected)s of the %(count)s rows from %(source)s could not be read (first: %(detail)s), "
+    "too many to replace the %(last_good)s matches it had here before. The earlier list stays."
+)
 REDIRECT = N_(
     "%(source)s redirects to %(detail)s (HTTP %(status)s), which is not followed. "
     "It is asked again; if this lasts, its address in the settings is out of date."

@@ -24,6 +24,10 @@ class FixtureError(Base):
     message: Mapped[Sentence]
     evidence: Mapped[dict[str, Any]]  # the beginning of the answer, its type and size; no secret
     attempts: Mapped[int] = mapped_column(default=1)  # how often it failed since first_seen_at
+    # What the plan goes by: the last code that burned an attempt, how often it did and since when.
+    counted_code: Mapped[str | None] = mapped_column(String(30))
+    code_attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    code_since: Mapped[datetime | None]
     first_seen_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     next_try_at: Mapped[datetime | None]  # None: not by itself

@@ -73,6 +73,29 @@ POLICIES: Mapping[Code, Policy] = {
 }
 
 
+def counted_together(code: str) -> set[str]:
+    """The codes whose attempts are one count: each its own, but what passes by itself is one.
+
+    A server that fails now this way, now that, would else be asked in short intervals for ever.
+    """
+    policy = POLICIES.get(Code(code)) if code in set(Code) else None
+    if policy is None or not policy.tail:
+        return {code}
+    return {str(other) for other, its in POLICIES.items() if its.tail}
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How often an item has failed so far, and how the last time."""
+
+    code: str | None = None
+    count: int = 0
+
+    def now(self, code: str) -> int:
+        """Which attempt it is that fails with `code` now."""
+        return self.count + 1 if self.code in counted_together(code) else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done now.
@@ -96,7 +119,7 @@ def plan(
     now: datetime,
     random: Callable[[], float],
 ) -> Plan:
-    """Decide from `POLICIES`. `attempts` have failed for this item, this one included.
+    """Decide from `POLICIES`. `attempts` have failed so for this item, this one included.
 
     `pauses_before` counts the source's pauses in a row; `random` gives 0 to 1.
     """
@@ -123,10 +146,14 @@ def _throttled(
         wait_s = min(max(outcome.wait_s or policy.waits_s[0], SHORTEST_WAIT_S), LONGEST_WAIT_S)
     else:
         return Plan(None, in_job=False, burns_attempt=False, pause_source_s=None)
-    # Later than told, never earlier, and not all at the same moment.
-    again_s = wait_s * (1 + 0.1 * random()) if policy.jitter else wait_s
+    again_s = jittered(wait_s, random) if policy.jitter else wait_s
     pause_s = wait_s if policy.pause_s is not None else None
     return Plan(again_s, in_job=True, burns_attempt=False, pause_source_s=pause_s)
+
+
+def jittered(wait_s: float, random: Callable[[], float]) -> float:
+    """Later than told, never earlier, and not all at the same moment."""
+    return wait_s * (1 + 0.1 * random())
 
 
 def _until_the_count_is_new(now: datetime) -> float:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import case, update
 from sqlalchemy.orm import Session
 
 from app.core.db import insert_into
 from app.core.text import Sentence
 from app.errors.fingerprint import fingerprint
 from app.errors.models import FixtureError
+from app.errors.policy import Failures, counted_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ def record_error(session: Session, problem: Problem, now: datetime) -> None:
         "job_id": problem.job_id,
         "item_id": problem.item_id,
     }
+    counted = {"counted_code": problem.code, "code_attempts": 1, "code_since": now}
     statement = insert_into(session, FixtureError).values(
         source=problem.source,
         kind=problem.kind,
@@ -53,14 +55,32 @@ def record_error(session: Session, problem: Problem, now: datetime) -> None:
         first_seen_at=now,
         attempts=int(problem.burns_attempt),
         **latest,
+        **(counted if problem.burns_attempt else {}),
     )
     session.execute(
         statement.on_conflict_do_update(
             index_elements=["source", "kind", "key"],
             index_where=FixtureError.resolved_at.is_(None),
-            set_={**latest, "attempts": FixtureError.attempts + int(problem.burns_attempt)},
+            set_=latest | (_one_more(problem.code, now) if problem.burns_attempt else {}),
         )
     )
+
+
+def _one_more(code: str, now: datetime) -> dict[str, Any]:
+    """The count of attempts goes on, or begins anew with another code."""
+    goes_on = FixtureError.counted_code.in_(counted_together(code))
+    is_same = FixtureError.counted_code == code
+    return {
+        "attempts": FixtureError.attempts + 1,
+        "counted_code": code,
+        "code_attempts": case((goes_on, FixtureError.code_attempts + 1), else_=1),
+        "code_since": case((is_same, FixtureError.code_since), else_=now),
+    }
+
+
+def failures_of(problem: FixtureError | None) -> Failures:
+    """What the next plan has to know of an open problem."""
+    return Failures(problem.counted_code, problem.code_attempts) if problem else Failures()
 
 
 def resolve(

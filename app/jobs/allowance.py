@@ -5,16 +5,17 @@ stay waiting where everybody can see why.
 """
 
 import itertools
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.jobs import ledger
-from app.jobs.models import Job, JobItem
+from app.jobs.models import JobItem
 from app.jobs.moves import Claim
 from app.sources.limits import Grant
 from app.sources.models import SourceState
@@ -45,6 +46,14 @@ class Unlimited:
         return Grant(want)
 
 
+PerRequest = Callable[[str, str], int]  # source, kind of item -> how many one request names
+
+
+def one_each(_source: str, _kind: str) -> int:
+    """Each item is a request of its own."""
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a worker would claim."""
@@ -53,6 +62,7 @@ class Order:
     worker: str
     kinds: Collection[str]
     terms: ledger.Terms
+    per_request: PerRequest = one_each
     beside: bool = False  # whether its process has anything in hand already
 
 
@@ -64,6 +74,12 @@ class Wanted:
     items: int
     factor: float
     crashes: int  # none of the items may have seen more workers die: so many are safe together
+    per_slot: int = 1
+
+    @property
+    def slots(self) -> int:
+        """How many requests they are."""
+        return math.ceil(self.items / self.per_slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,7 @@ class Shares:
 def wanted(session: Session, order: Order) -> list[Wanted]:
     """The sources of the next items of a job that may run now; empty when there are none."""
     first = (
-        select(JobItem.source, JobItem.crashes, JobItem.not_before, JobItem.id)
+        select(JobItem.source, JobItem.kind, JobItem.crashes, JobItem.not_before, JobItem.id)
         .where(
             JobItem.job_id == order.job_id,
             JobItem.kind.in_(order.kinds),
@@ -89,17 +105,39 @@ def wanted(session: Session, order: Order) -> list[Wanted]:
         .subquery()
     )
     in_order = (
-        select(first.c.source, first.c.crashes, SourceState.factor, SourceState.opens)
+        select(
+            first.c.source,
+            first.c.kind,
+            first.c.crashes,
+            SourceState.factor,
+            SourceState.opens,
+        )
         .select_from(first.outerjoin(SourceState, SourceState.source == first.c.source))
         .order_by(first.c.not_before, first.c.id)
     )
     rows = session.execute(in_order).all()
     some = rows[: safe_together([row.crashes for row in rows])]
     counts = Counter((row.source, row.factor, row.opens) for row in some)
+    kinds: dict[str | None, set[str]] = defaultdict(set)
+    for row in some:
+        kinds[row.source].add(row.kind)
     return [
-        Wanted(source, 1 if opens else items, 1.0 if factor is None else factor, rows[0].crashes)
+        Wanted(
+            source,
+            1 if opens else items,
+            1.0 if factor is None else factor,
+            rows[0].crashes,
+            _per_slot(order, source, kinds[source]),
+        )
         for (source, factor, opens), items in counts.items()
     ]
+
+
+def _per_slot(order: Order, source: str | None, kinds: Collection[str]) -> int:
+    """One, unless it is sure that they share a request: never more requests than slots."""
+    if source is None or len(kinds) > 1:
+        return 1
+    return order.per_request(source, *kinds)
 
 
 def safe_together(crashes: Sequence[int]) -> int:
@@ -154,16 +192,15 @@ def ask_for(limiter: Limiter, wishes: Sequence[Wanted]) -> Shares:
         if wish.source is None:
             granted[None] = wish.items
             continue
-        grant = limiter.grant(wish.source, wish.items, wish.factor)
+        grant = limiter.grant(wish.source, wish.slots, wish.factor)
         if grant.granted:
-            granted[wish.source] = grant.granted
-        if grant.granted < wish.items:
+            granted[wish.source] = min(wish.items, grant.granted * wish.per_slot)
+        if grant.granted < wish.slots:
             free_in_s[wish.source] = grant.free_in_s
     return Shares(granted, free_in_s, wishes[0].crashes)
 
 
-def note_waits(session: Session, job_id: int, free_in_s: Mapping[str, float]) -> None:
-    """Write down when the sources are free again, and that the job is to be rung for then."""
-    session.execute(update(Job).where(Job.id == job_id).values(rung_at=None))
+def note_waits(session: Session, free_in_s: Mapping[str, float]) -> None:
+    """Write down when the sources are free again: who waits for them is rung for then."""
     for source in sorted(free_in_s):
         wait_for_slot(session, source, free_in_s[source])

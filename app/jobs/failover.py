@@ -67,12 +67,13 @@ def why_closed(gate: Gate, now: datetime) -> Report | None:
     """Why a day should not wait for the source; None when it may.
 
     A block, an open breaker, a used-up quota or a person's pause close it at once. Being throttled
-    is part of asking politely: only for longer than a job waits, or once it is slowed as far as
-    it goes.
+    is part of asking politely, and a server may ask for a moment: only for longer than a job waits,
+    or once it is slowed as far as it goes.
     """
     too_long = now + timedelta(seconds=IN_JOB_S)
     if gate.paused_until is not None and gate.paused_until > now:
-        throttled = gate.code == Code.RATE_LIMITED and gate.factor > SLOWEST
+        for_a_moment = gate.code in {Code.RATE_LIMITED, Code.SERVER_ERROR}
+        throttled = for_a_moment and gate.factor > SLOWEST
         if not throttled or gate.paused_until > too_long:
             return Report(gate.code, gate.message)
     if gate.free_at is not None and gate.free_at > too_long:

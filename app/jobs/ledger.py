@@ -172,14 +172,18 @@ def hold(session: Session, claim: Claim) -> None:
         raise StaleError(f"item {claim.item_id} was taken from fence {claim.fence}")
 
 
-def hold_all(session: Session, claims: Sequence[Claim]) -> set[int]:
-    """Which of these items are still ours; until the transaction ends nobody can take them."""
-    fences = {claim.item_id: claim.fence for claim in claims}
+def hold_all(session: Session, claims: Sequence[Claim]) -> set[Claim]:
+    """Which of these are still ours; until the transaction ends nobody can take them.
+
+    One item may be among them twice: lost, and claimed again by the same worker.
+    """
+    ids = {claim.item_id for claim in claims}
     running = select(JobItem.id, JobItem.fence).where(
-        one_of(JobItem.id, fences), JobItem.state == ItemState.RUNNING
+        one_of(JobItem.id, ids), JobItem.state == ItemState.RUNNING
     )
     rows = session.execute(running.order_by(JobItem.id).with_for_update()).all()
-    return {row.id for row in rows if row.fence == fences[row.id]}
+    held = {row.id: row.fence for row in rows}
+    return {claim for claim in claims if held.get(claim.item_id) == claim.fence}
 
 
 def finish(session: Session, claim: Claim, outcome: ItemOutcome, report: Report) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.core.clock import now
@@ -21,9 +21,10 @@ from app.core.text import N_, Sentence
 from app.errors.record import Problem, record_error
 from app.jobs import failover, ledger
 from app.jobs.audit import imbalances
-from app.jobs.models import OPEN_ITEM, OPEN_JOB, ItemState, Job, JobItem
+from app.jobs.models import OPEN_ITEM, OPEN_JOB, ItemState, Job, JobEvent, JobItem
 from app.jobs.moves import ItemRow
 from app.jobs.worker import Worker
+from app.sources.models import SourceState
 
 log = logging.getLogger(__name__)
 
@@ -191,20 +192,45 @@ def pass_on_if_needed() -> None:
 
 
 def ring_waiting(ring: Ring) -> None:
-    """Ring for jobs with something to claim that nobody was told of lately, urgent ones first."""
+    """Ring for jobs with something to claim that nobody was told of lately.
+
+    Urgent ones first, then who was served longest ago: the first to come takes the free slots.
+    """
     claimable = exists().where(JobItem.job_id == Job.id, *ledger.may_run_now()).correlate(Job)
-    untold = or_(Job.rung_at.is_(None), Job.rung_at < db_now(-RING_AGAIN_S))
+    untold = or_(Job.rung_at.is_(None), Job.rung_at < db_now(-RING_AGAIN_S), _rung_in_vain())
     waiting = (
-        select(Job.id, Job.kind)
+        select(Job.id, Job.kind, Job.priority, _last_claim().label("served"))
         .where(Job.state.in_(OPEN_JOB), untold, claimable)
         .order_by(Job.priority.desc(), Job.rung_at.asc().nulls_first(), Job.id)
         .limit(16)
     )
     with reading() as session:
-        jobs = session.execute(waiting).all()
+        found = session.execute(waiting).all()
+    jobs = sorted(found, key=lambda job: (-job.priority, job.served or 0))
     rung = [job.id for job in jobs if ring(job.kind, job.id, 2)]
     if rung:
         persist(lambda session: _mark_rung(session, rung))
+
+
+def _rung_in_vain() -> ColumnElement[bool]:
+    """A slot that it waits for was free only after its last bell."""
+    return (
+        exists()
+        .where(
+            JobItem.job_id == Job.id,
+            JobItem.state == ItemState.WAITING,
+            SourceState.source == JobItem.source,
+            SourceState.free_at > Job.rung_at,
+            SourceState.free_at <= db_now(),
+        )
+        .correlate(Job)
+    )
+
+
+def _last_claim() -> ScalarSelect[int]:
+    """The number of the job's last claim in the history of all."""
+    claims = select(JobEvent.id).where(JobEvent.job_id == Job.id, JobEvent.event == "claimed")
+    return claims.order_by(JobEvent.id.desc()).limit(1).correlate(Job).scalar_subquery()
 
 
 def _mark_rung(session: Session, job_ids: list[int]) -> None:

@@ -11,6 +11,7 @@ import functools
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
-from app.core.db import persist, reading
+from app.core.db import is_away, persist, reading
 from app.core.one_core import OneCore
 from app.jobs import ledger
 from app.jobs.askers import Askers
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 WRITE_AT = 500  # answers per transaction
 WRITE_AFTER_S = 0.5  # or so long after the first of them
 SPARE_S = 1.0
+RATE_OVER = 3  # seconds, about
 MOST_SPARE = 800
 PATIENCE_S = 0.02
 SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
@@ -45,6 +47,9 @@ class LightWork(Protocol):
 
     def kinds(self) -> Collection[str]:
         """The kinds of item it can do."""
+
+    def per_request(self, source: str, kind: str) -> int:
+        """How many items of a kind go into one request to a source at most."""
 
     def batches(self, claims: Sequence[Claim]) -> list[list[Claim]]:
         """Which of them go into one request."""
@@ -69,10 +74,10 @@ class Streams:
         self,
         worker: Worker,
         work: LightWork,
-        others_wait: Callable[[], bool] = lambda: True,  # other jobs, for a thread
+        bells: Callable[[], Collection[int]] = tuple,  # the jobs whose bells nobody has heard yet
     ) -> None:
         self._worker = worker
-        self._others_wait = others_wait
+        self._bells = bells
         self._pools = _Pools(work)
         self._work = work
         self._running: set[int] = set()
@@ -108,6 +113,9 @@ class Streams:
 
     def _how_many(self) -> int:
         return len(self._running)
+
+    def _others_wait(self) -> bool:
+        return not self._running.issuperset(self._bells())
 
     def bells_for_others(self) -> set[int]:
         """The jobs in hand for which a bell was heard that nobody here needed; says it once."""
@@ -182,15 +190,23 @@ class Stream:
         self._job_id = job_id
         self._work = work
         self._pools = pools
-        self._began = time.monotonic()
-        self._out = 0  # items claimed and not come back
+        self._claims: set[Claim] = set()  # in hand, until what came of them is written
+        self._out = 0  # of these, how many have not come back
         self._back = 0  # come back so far
+        self._looks = deque([(time.monotonic(), 0)], maxlen=RATE_OVER)  # when, and how many then
         self._suspects_out = False
         self._come: SimpleQueue[_Come] = SimpleQueue()
         self._gathered: list[_Come] = []
 
     def run(self, time_slice: _Slice) -> bool:
         """Work until the slice is over or nothing can be claimed. True when more could run now."""
+        try:
+            return self._run(time_slice)
+        finally:
+            for claim in self._claims:  # only when something broke: others may have them
+                self._worker.let_go(claim)
+
+    def _run(self, time_slice: _Slice) -> bool:
         more = True
         while True:
             self._gather()  # first: it is seen only then how much is still on its way
@@ -211,9 +227,11 @@ class Stream:
             self._work.kinds(),
             deadline_s=self._work.deadline_s,
             most=AT_ONCE + self._spare() - self._out,
+            per_request=self._work.per_request,
         )
         if not claims:
             return False
+        self._claims.update(claims)
         self._suspects_out = any(claim.crashes for claim in claims)
         with reading() as session:
             before = self._work.look(session, claims)
@@ -232,7 +250,11 @@ class Stream:
         No more than is asked in a moment: what is claimed can be neither paused nor shared. The
         streams of a process share it, as they share its memory.
         """
-        rate = self._back / max(time.monotonic() - self._began, 0.1)
+        now = time.monotonic()
+        if now - self._looks[-1][0] >= 1:
+            self._looks.append((now, self._back))
+        since, back = self._looks[0]
+        rate = (self._back - back) / max(now - since, 0.1)
         return min(max(int(rate * SPARE_S), 64), MOST_SPARE // self._how_many())
 
     def _ask(self, claims: list[Claim], before: Mapping[int, Any]) -> None:
@@ -267,13 +289,16 @@ class Stream:
         gathered, self._gathered = self._gathered, []
         try:
             persist(lambda session: self._settle(session, gathered))
-        except Exception as error:  # noqa: BLE001  one that cannot be written must not hold the rest
-            self._write_each(gathered, error)
+        except Exception as error:
+            if is_away(error):
+                raise  # to try each of hundreds would take hours; they are asked again
+            self._write_each(gathered, error)  # one that cannot be written must not hold the rest
         for come in gathered:
             for claim in come.claims:
                 if come.error is not None:
                     end_badly(claim, come.error)
                 self._worker.let_go(claim)
+                self._claims.discard(claim)
 
     def _write_each(self, gathered: Sequence[_Come], error: Exception) -> None:
         """The batch could not be written: find out which of it is to blame."""
@@ -288,7 +313,7 @@ class Stream:
         good = [come for come in gathered if come.error is None]
         ours = ledger.hold_all(session, [claim for come in good for claim in come.claims])
         pairs = [pair for come in good for pair in zip(come.claims, come.answers, strict=True)]
-        answers = [answer for claim, answer in pairs if claim.item_id in ours]
+        answers = [answer for claim, answer in pairs if claim in ours]
         if len(answers) < len(pairs):
             log.warning("%s items were taken meanwhile", len(pairs) - len(answers))
         if answers:

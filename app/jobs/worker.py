@@ -18,6 +18,7 @@ from app.jobs import ledger
 from app.jobs.allowance import (
     Limiter,
     Order,
+    PerRequest,
     Shares,
     Unlimited,
     ask_for,
@@ -25,6 +26,7 @@ from app.jobs.allowance import (
     claim_unlimited,
     must_wait,
     note_waits,
+    one_each,
     wanted,
 )
 from app.jobs.ledger import Terms
@@ -70,7 +72,13 @@ class Worker:
         self._claiming = threading.Lock()
 
     def claim(
-        self, job_id: int, kinds: Collection[str], *, deadline_s: float, most: int = 1
+        self,
+        job_id: int,
+        kinds: Collection[str],
+        *,
+        deadline_s: float,
+        most: int = 1,
+        per_request: PerRequest = one_each,
     ) -> list[Claim]:
         """Take up to `most` items of a job into this process's hands, as many as have a slot.
 
@@ -82,7 +90,8 @@ class Worker:
             if any(claim.crashes >= ledger.LAST_TRY for claim in in_hand):
                 self._sent_away.add(job_id)
                 return []
-            return self._claim(Order(job_id, self.id, kinds, terms, beside=bool(in_hand)))
+            beside = bool(in_hand)
+            return self._claim(Order(job_id, self.id, kinds, terms, per_request, beside))
 
     def _in_hand(self) -> list[Claim]:
         """What this process would be blamed with if it died now."""
@@ -135,7 +144,7 @@ class Worker:
                 lambda session: claim_shares(session, order, shares.granted, shares.crashes)
             )
         if shares.free_in_s:
-            persist(lambda session: note_waits(session, order.job_id, shares.free_in_s))
+            persist(lambda session: note_waits(session, shares.free_in_s))
             self._wake_at(min(shares.free_in_s.values()))
         return claims
 

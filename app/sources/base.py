@@ -154,7 +154,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     away_penalties: int | None = None
     home_aggregate: int | None = None
     away_aggregate: int | None = None
-    winner: str | None = None  # home | away | draw, as the provider says
+    winner: str | None = None  # home | away | draw, as the provider says, else `with_winner`
     decided_by: DecidedBy | None = None
     competition: str | None = None
     competition_id: str | None = None
@@ -163,6 +163,24 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     country: str | None = None
     women: bool | None = None
     custom_id: str | None = None  # a second key of the provider, for when ids change
+
+
+def with_winner(match: Match) -> Match:
+    """A match of a provider that names no winner: once finished, its scores do.
+
+    A shoot-out whose count is not known leaves a level score without one.
+    """
+    if match.status is not MatchStatus.FINISHED:
+        return match
+    for home, away in (
+        (match.home_penalties, match.away_penalties),
+        (match.home_score, match.away_score),
+    ):
+        if home is not None and away is not None and home != away:
+            return msgspec.structs.replace(match, winner="home" if home > away else "away")
+    is_level = match.home_score is not None and match.home_score == match.away_score
+    is_draw = is_level and match.decided_by is not DecidedBy.PENS
+    return msgspec.structs.replace(match, winner="draw") if is_draw else match
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ closed ──10 failures in a row──> open ──its pause is over──> hal
                                   └────────── failed probe ──────┘   (twice as long)
 
 Kept in `source_state`: `opens` is 0 while it is closed; open and half-open differ by the pause.
+A block opens it at once, for as long as a block pauses (`pause.pause`): it ends with one probe too.
 """
 
 from datetime import datetime

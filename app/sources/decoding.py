@@ -38,7 +38,8 @@ _DAILY = re.compile(r"\b(?:the|per|each|a|this|one) day\b|\bdaily\b|\b24 ?h(?:ou
 _WAIT = re.compile(r"\bwait\b\D{0,20}([0-9]{1,9}(?:\.[0-9]+)?) ?(s|min|h)?", re.I)
 _UNIT_S = {"s": 1, "min": 60, "h": 3600}
 _PAGE = re.compile(r"<(?:!doctype html|html|head|body|script|iframe|title)\b", re.I)
-_ROBOT = re.compile(r"\bcaptcha\b|are you (?:a )?(?:human|robot)|access denied|just a moment", re.I)
+_CHALLENGE = re.compile(r"\bcaptcha\b|are you (?:a )?(?:human|robot)|just a moment", re.I)
+_DENIED = re.compile(r"access denied", re.I)
 
 
 def to_text(body: bytes, content_type: str = "") -> tuple[str, str]:
@@ -161,7 +162,12 @@ def is_page(text: str) -> bool:
     start = text[:3000].lstrip("\ufeff \t\r\n")
     if start[:1] in ("{", "["):
         return False
-    return bool(_PAGE.search(start) or _ROBOT.search(start))
+    return bool(_PAGE.search(start) or _CHALLENGE.search(start) or _DENIED.search(start))
+
+
+def is_challenge(text: str) -> bool:
+    """Whether this is a page that wants to see a person, whatever the status it comes with."""
+    return is_page(text) and bool(_CHALLENGE.search(text[:3000]))
 
 
 _PLAIN = {
@@ -170,6 +176,7 @@ _PLAIN = {
     408: Code.TIMEOUT_READ,
     410: Code.GONE,
     425: Code.SERVER_ERROR,
+    499: Code.SERVER_ERROR,
 }
 
 
@@ -177,8 +184,8 @@ def usual_code(status: int, words: str) -> Code:
     """What an HTTP status from 300 on means at most providers; `words` is the text with it.
 
     3xx is a redirect that was not followed (another host). It is a SERVER_ERROR, since the
-    provider's set-up is at fault and may be mended the next time. 408 and 425 mean "later", 410
-    means "no more"; other 4xx are BAD_REQUEST.
+    provider's set-up is at fault and may be mended the next time. 408, 425 and 499
+    (API-Football: "Time Out") mean "later", 410 "no more"; other 4xx are BAD_REQUEST.
     """
     if status < 400 or status >= 500:
         return Code.SERVER_ERROR

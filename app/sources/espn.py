@@ -33,6 +33,7 @@ _STATUS = {
             "STATUS_IN_PROGRESS",
             "STATUS_OVERTIME",
             "STATUS_EXTRA_TIME",
+            "STATUS_FIRST_EXTRA",
             "STATUS_SHOOTOUT",
         ),
         MatchStatus.LIVE,
@@ -40,15 +41,23 @@ _STATUS = {
     **dict.fromkeys(
         (
             "STATUS_HALFTIME",
+            "STATUS_HALFTIME_ET",
             "STATUS_END_PERIOD",
             "STATUS_END_OF_PERIOD",
             "STATUS_END_OF_REGULATION",
+            "STATUS_END_OF_EXTRATIME",
         ),
         MatchStatus.PAUSED,
     ),
     "STATUS_SUSPENDED": MatchStatus.SUSPENDED,
     **dict.fromkeys(
-        ("STATUS_FULL_TIME", "STATUS_FINAL", "STATUS_FINAL_AET", "STATUS_FINAL_PEN"),
+        (
+            "STATUS_FULL_TIME",
+            "STATUS_FINAL",
+            "STATUS_FINAL_AET",
+            "STATUS_FINAL_PEN",
+            "STATUS_FINAL_AGT",  # on aggregate; whether after extra time it does not say
+        ),
         MatchStatus.FINISHED,
     ),
     "STATUS_FORFEIT": MatchStatus.FINISHED,
@@ -66,10 +75,10 @@ _DECIDED = {
 _NOT_PLAYED = (
     MatchStatus.SCHEDULED,
     MatchStatus.TIME_TBD,
-    MatchStatus.DELAYED,
     MatchStatus.POSTPONED,
     MatchStatus.CANCELLED,
 )
+_NOBODY_KNOWS = (MatchStatus.DELAYED, MatchStatus.UNKNOWN)  # the state alone tells
 _MOST = 1000  # without a limit the list may be cut off
 Score = Annotated[str, msgspec.Meta(pattern="^([0-9]{1,3})?$")]
 
@@ -185,6 +194,8 @@ class Espn(OpenSource):
         game = event.competitions[0]
         home, away = _side(game, "home"), _side(game, "away")
         match = _match(event, game, home, away)
+        if not _was_played(game, match.status):
+            return match
         return msgspec.structs.replace(
             match, **_scores("home", home, match), **_scores("away", away, match)
         )
@@ -271,10 +282,15 @@ def _decided_by(raw_status: str, home: _Side, away: _Side) -> DecidedBy | None:
     return decided
 
 
+def _was_played(game: _Competition, status: MatchStatus) -> bool:
+    """Else "0"-"0" is no score."""
+    if status in _NOBODY_KNOWS:
+        return game.status is not None and game.status.type.state in ("in", "post")
+    return status not in _NOT_PLAYED
+
+
 def _scores(which: str, side: _Side, match: Match) -> dict[str, int | None]:
-    """One side's scores by the names of `Match`; none where nothing was played."""
-    if match.status in (*_NOT_PLAYED, MatchStatus.UNKNOWN):
-        return {}
+    """One side's scores by the names of `Match`."""
     score = int(side.score) if side.score not in (None, "") else None
     halves = [_goals(line) for line in side.linescores or []]
     regular = _sum(halves[:2]) if len(halves) > 1 else None

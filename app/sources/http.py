@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import exceptions as errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -254,7 +255,9 @@ class _Adapter(HTTPAdapter):
     """requests' way to urllib3, with our connections in the pools."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        # Given here, for requests gives it with each request of its own, and ours are not. Else
+        # it would be the system's authorities, which not every system has.
+        super().init_poolmanager(*args, **kwargs, ca_certs=DEFAULT_CA_BUNDLE_PATH)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SafePool}
 
 
@@ -309,7 +312,9 @@ def _session(user_agent: str) -> requests.Session:
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], Code, str], ...] = (
     ((errors.NameResolutionError, socket.gaierror), Code.DNS, "there is no such name"),
     ((ssl.SSLEOFError, ssl.SSLZeroReturnError), Code.CONN_RESET, "closed the connection"),
-    ((ssl.SSLError, errors.SSLError), Code.TLS, ""),
+    ((ssl.SSLCertVerificationError,), Code.TLS, ""),
+    # Alerts and broken records pass by themselves; only a certificate has to be mended by somebody.
+    ((ssl.SSLError, errors.SSLError), Code.CONN_RESET, ""),
     ((errors.ReadTimeoutError, TimeoutError), Code.TIMEOUT_READ, ""),
     ((ConnectionRefusedError,), Code.CONN_RESET, "refused the connection"),
     ((http.client.RemoteDisconnected,), Code.CONN_RESET, "closed the connection, no answer"),

@@ -13,6 +13,7 @@ from app.sources.limits import Configured, Grant, Rate, rates_in_force, slowed
 log = logging.getLogger(__name__)
 
 SHORTEST_ALONE_S = 1.0
+LOOK_AGAIN_S = 10.0  # it is written down for all, who may be able to count together again
 
 
 class _Config(Configured, Protocol):
@@ -81,9 +82,9 @@ class Limiter:
             at = time.monotonic()
             free_at = self._alone_at.get(source, 0.0)
             if free_at > at:
-                return Grant(0, free_at - at)
+                return Grant(0, min(free_at - at, LOOK_AGAIN_S))
             self._alone_at[source] = at + pause_s
-        return Grant(1, pause_s)
+        return Grant(1, min(pause_s, LOOK_AGAIN_S))
 
 
 def build_limiter(config: _Config, rates: Mapping[str, Sequence[Rate]] | None = None) -> Limiter:

@@ -45,6 +45,7 @@ DEFAULT_RATES: Mapping[str, tuple[Rate, ...]] = {
 }
 AT_ONCE = 128  # to a server of our own: threads enough for 2,000 requests a second at 50 ms
 AT_ONCE_LIMITED = 16
+QUOTA_S = 3600.0  # a limit for longer than this is a quota
 _STRANGER = (Rate(1, 1),)  # a source whose limit nobody has looked up
 
 
@@ -71,6 +72,11 @@ class Configured(Protocol):
 def rates_in_force(config: Configured) -> dict[str, tuple[Rate, ...]]:
     """The rates of every source; () where there is no limit."""
     return {name: rates_of(name, settings) for name, settings in config.source_settings.items()}
+
+
+def has_quota(source: str) -> bool:
+    """Whether its provider counts by the day too, and may send one away until tomorrow."""
+    return any(rate.seconds > QUOTA_S for rate in DEFAULT_RATES.get(source, ()))
 
 
 def at_once(rates: Sequence[Rate]) -> int:
@@ -106,15 +112,17 @@ def least_time_s(requests: int, rates: Sequence[Rate]) -> float:
 
 
 def slowed(rates: Sequence[Rate], factor: float) -> tuple[Rate, ...]:
-    """The rates at a part of their speed: fewer requests, and below one a longer time for it."""
-    return rates_at(rates, factor) if factor < 1 else tuple(rates)
+    """The rates at a part of their speed: fewer requests, and below one a longer time for it.
+
+    A quota stays whole: it is no speed, and less than was used of it would close the source.
+    """
+    if factor >= 1:
+        return tuple(rates)
+    return binding([rate if rate.seconds > QUOTA_S else _slower(rate, factor) for rate in rates])
 
 
-def rates_at(rates: Sequence[Rate], factor: float) -> tuple[Rate, ...]:
-    return binding([_at(rate, rate.requests * factor) for rate in rates])
-
-
-def _at(rate: Rate, requests: float) -> Rate:
+def _slower(rate: Rate, factor: float) -> Rate:
+    requests = rate.requests * factor
     if requests >= 1:
         return Rate(int(requests), rate.seconds)
     return Rate(1, rate.seconds / requests)

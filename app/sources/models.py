@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Float, Index, String
+from sqlalchemy import Float, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, RowId
@@ -19,10 +19,11 @@ class SourceState(Base):
     code: Mapped[str | None] = mapped_column(String(30))  # why, from the taxonomy; PAUSED: a person
     message: Mapped[Sentence | None]
     paused_at: Mapped[datetime | None]
-    pauses: Mapped[int] = mapped_column(default=0)  # in a row for this code, since it last answered
+    pauses: Mapped[int] = mapped_column(default=0)  # for blocks in a row, since it last answered
     free_at: Mapped[datetime | None]  # all its slots are taken until then; nothing is handed out
     failures: Mapped[int] = mapped_column(default=0, server_default="0")  # in a row, of its server
-    opens: Mapped[int] = mapped_column(default=0, server_default="0")  # of the breaker, in a row
+    # Of the breaker, in a row; a block opens it too. While there are any, one is asked at a time.
+    opens: Mapped[int] = mapped_column(default=0, server_default="0")
     factor: Mapped[float] = mapped_column(Float, default=1, server_default="1")  # of its speed
     factor_at: Mapped[datetime | None]  # when it was changed last
 
@@ -36,7 +37,7 @@ class RequestLog(Base):
     at: Mapped[datetime]
     source: Mapped[str] = mapped_column(String(40))
     template: Mapped[str] = mapped_column(String(200))  # the url with ids replaced: no secret
-    key: Mapped[str] = mapped_column(String(100))  # the day or match id asked for
+    key: Mapped[str] = mapped_column(String(100))  # the day or match ids asked for
     status: Mapped[int | None]  # None: no HTTP answer came
     code: Mapped[str] = mapped_column(String(30))
     bytes: Mapped[int] = mapped_column(default=0)
@@ -44,9 +45,16 @@ class RequestLog(Base):
     attempt: Mapped[int] = mapped_column(default=1)
     job_id: Mapped[int | None] = mapped_column(RowId)
     item_id: Mapped[int | None] = mapped_column(RowId)
+    items: Mapped[str | None] = mapped_column(Text)  # ",7,8,9,": all of them, where it was for many
 
     __table_args__ = (
         Index("ix_request_log_at", "at"),
+        Index(
+            "ix_request_log_together",
+            "job_id",
+            postgresql_where=text("items IS NOT NULL"),
+            sqlite_where=text("items IS NOT NULL"),
+        ),
         Index("ix_request_log_item_id", "item_id"),
         Index("ix_request_log_source_at", "source", "at"),
     )

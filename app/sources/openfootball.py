@@ -19,6 +19,7 @@ from app.sources.base import (
     OpenSource,
     Request,
     RowError,
+    with_winner,
 )
 from app.sources.decoding import Goals, less
 from app.sources.details import Detail
@@ -143,7 +144,7 @@ class OpenFootball(OpenSource):
             season=season[0].strip() if season else None,
             round=", ".join(part for part in (game.round, game.group) if part) or None,
         )
-        return msgspec.structs.replace(match, **_scores(game))
+        return with_winner(msgspec.structs.replace(match, **_scores(game)))
 
     def detail_rows(self, kind: str, text: str) -> list[msgspec.Raw]:
         """Nothing, see `detail_request`."""

@@ -16,6 +16,7 @@ from app.sources.base import (
     OpenSource,
     Request,
     RowError,
+    with_winner,
 )
 from app.sources.decoding import Goals, as_text, less
 from app.sources.details import Detail, Incident, IncidentKind, missing, with_sides
@@ -124,7 +125,7 @@ class OpenLigaDb(OpenSource):
     def normalise(self, row: msgspec.Raw) -> Match:
         """One match: `round` is the name of its group ("3. Spieltag", "Gruppenphase")."""
         match = decoding.read_row(row, _Row)
-        return msgspec.structs.replace(_match(match), **_scores(match))
+        return with_winner(msgspec.structs.replace(_match(match), **_scores(match)))
 
     def detail_rows(self, kind: str, text: str) -> list[msgspec.Raw]:
         """The whole answer; null is a match that does not exist."""

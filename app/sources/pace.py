@@ -1,5 +1,6 @@
 """How fast a source is asked at the moment: slower after a refusal, and from when on again."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import case, or_, update
@@ -15,10 +16,10 @@ MINUTE_S = 60.0
 SOONEST_S = 0.05  # nobody is sent away for less
 
 
-def note(session: Session, source: str, code: Code, elapsed_ms: int, now: datetime) -> None:
+def note(session: Session, source: str, code: Code, asked_s_ago: float, now: datetime) -> None:
     """Halve the speed for a refusal; give some back for a good answer a minute after the last."""
     if code is Code.RATE_LIMITED:
-        _slow_down(session, source, now - timedelta(milliseconds=elapsed_ms), now)
+        _slow_down(session, source, now - timedelta(seconds=asked_s_ago), now)
     elif code in {Code.OK, Code.OK_UNCHANGED, Code.NO_DATA, Code.ROW_REJECTED}:
         _speed_up(session, source, now)
 
@@ -58,3 +59,8 @@ def wait_for_slot(session: Session, source: str, seconds: float) -> None:
         .values(source=source, pauses=0, failures=0, opens=0, factor=1, free_at=free_at)
         .on_conflict_do_update(index_elements=["source"], set_={"free_at": free_at})
     )
+
+
+def forget_waits(session: Session, sources: Collection[str]) -> None:
+    """Ask for slots of these sources again now: their limits have changed."""
+    session.execute(update(SourceState).where(SourceState.source.in_(sources)).values(free_at=None))

@@ -20,6 +20,7 @@ from app.sources.base import (
     Request,
     RowError,
     Verdict,
+    with_winner,
 )
 from app.sources.decoding import Goals, as_text
 from app.sources.details import Detail
@@ -193,7 +194,7 @@ class TheSportsDb:
         if status not in _PLAYED:
             score = None, None
         told = (event.status or "").strip()
-        return Match(
+        match = Match(
             source_id=str(event.id),
             kickoff=_kickoff(event),
             status=status,
@@ -212,6 +213,7 @@ class TheSportsDb:
             country=event.country or None,
             women=True if "women" in (event.league or "").lower() else None,
         )
+        return with_winner(match)
 
     def detail_rows(self, kind: str, text: str) -> list[msgspec.Raw]:
         """The rows under "events": one, or none."""

@@ -17,8 +17,8 @@ from app.jobs.worker import Worker
 honest_move = moves.move
 
 
-def hold_all(_session: Session, claims: Sequence[Claim]) -> set[int]:
-    return {claim.item_id for claim in claims}
+def hold_all(_session: Session, claims: Sequence[Claim]) -> set[Claim]:
+    return set(claims)
 
 
 def move(session: Session, where: Any, *, event: str, from_state: str, **rest: Any) -> Any:

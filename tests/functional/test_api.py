@@ -80,6 +80,7 @@ READS = ["/api/jobs", "/api/jobs/1", "/api/jobs/1/items", "/api/fixtures/2024-11
 CHANGES = [
     "/api/fixtures/fetch",
     "/api/errors/retry",
+    "/api/errors/accept",
     "/api/jobs/1/cancel",
     "/api/jobs/1/pause",
     "/api/jobs/1/resume",

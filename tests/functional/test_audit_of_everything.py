@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import pytest
+from collection import a_suspect
 from commands import SQLITE_ONLY, run, run_json
 from factories import a_job
 from flask import Flask
@@ -209,6 +210,11 @@ def repairing(story: Story) -> None:
     story.panel("job.submit", "/admin/errors/retry-matching", text="2024-05-02")
     error = an_error("2024-05-03")
     story.api("job.submit", "POST", "/api/errors/retry", ids=[error])
+    accepting = {"also": "job.submit", "id": a_suspect("2024-05-04")}
+    noted = story.panel("day.accept", "/admin/errors/accept", **accepting)
+    assert noted.object == "sandbox 2024-05-04"
+    asked = {"also": "job.submit", "ids": [a_suspect("2024-05-05")]}
+    story.api("day.accept", "POST", "/api/errors/accept", **asked)
     failed = a_failed_job()
     story.panel("job.submit", f"/admin/job/{failed}/retry", state="failed")
 
@@ -371,6 +377,7 @@ def test_every_command_that_changes_something_is_in_the_log(
         do(f"job.{verb}", "jobs", verb, noted.object)
     do("job.submit", "details", "fetch", "--source", "sandbox", "4711")
     do("job.submit", "errors", "retry", an_error("2024-05-01"))
+    do("day.accept", "errors", "accept", a_suspect("2024-05-02"))
     corrected = do("match.renormalise", "fixtures", "renormalise", "--yes")
     assert corrected.after["corrected"] > 0
     person = ("--role", "viewer", "--email", "a@example.com")

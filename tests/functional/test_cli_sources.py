@@ -79,7 +79,7 @@ def test_the_limit_and_the_breaker_are_told_and_resuming_closes_it(app: Flask) -
     with transaction() as session:
         for _ in range(10):
             breaker.note(session, "football_data", Code.SERVER_ERROR, now())
-        pace.note(session, "football_data", Code.RATE_LIMITED, 5, now())
+        pace.note(session, "football_data", Code.RATE_LIMITED, 0.005, now())
         pace.wait_for_slot(session, "football_data", 40)
     row = listed(app, "football_data")
     assert (row["limit"], row["speed"], row["breaker"]) == ("9/60", 0.5, "open")

@@ -39,3 +39,16 @@ def test_a_small_job_passes_a_huge_one(stack: dict[str, str], tmp_path: Path) ->
         until_done(small, SMALL)
         until_done(day, 1)
         assert look(huge).items["done"] < HUGE * 0.9
+
+
+def test_a_small_job_passes_a_huge_one_though_slots_are_few(
+    stack: dict[str, str], tmp_path: Path
+) -> None:
+    with streaming(stack, tmp_path, latency_ms=50, SANDBOX_LIMITS="4/1") as scene:
+        huge = ask(HUGE)
+        scene.worker("--threads", "2")
+        until_done(huge, 2)
+        before, small = look(huge).items["done"], small_job()
+        until_done(small, SMALL, seconds=20)
+        passed = look(huge).items["done"] - before
+        assert passed <= 3 * SMALL, "they take turns"

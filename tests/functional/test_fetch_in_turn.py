@@ -13,7 +13,6 @@ from panel import Visitor, signed_in
 from shapes import a_list, a_match
 from sqlalchemy import select
 
-from app.core.clock import now
 from app.core.db import reading, transaction
 from app.fixtures.request import regular_request
 from app.jobs.models import Job
@@ -235,7 +234,7 @@ def test_a_schedule_asks_in_the_order_of_the_setting(app: Flask) -> None:
 
 def test_watching_does_not_give_up_where_another_source_answers(app: Flask) -> None:
     with transaction() as session:
-        pause.pause_by_hand(session, "sofascore", "somebody", now())
+        pause.pause_by_hand(session, "sofascore", "somebody")
     job_id = run_json(app, "fixtures", "fetch", DAY, "--failover", ",".join(ORDER))["id"]
     assert asked_for(jobs()[0]) == [("football_data", DAY)]
     shown = run(app, "jobs", "show", job_id).stdout

@@ -20,7 +20,7 @@ from app.jobs import ledger
 from app.jobs.ledger import Terms
 from app.jobs.models import ItemOutcome, ItemState, Job
 from app.jobs.moves import Report
-from app.sources import breaker
+from app.sources import breaker, pace
 from app.sources.base import Code
 from app.sources.models import SourceState
 
@@ -287,6 +287,20 @@ def test_a_breaker_is_seen_and_closed_by_resuming(client: Visitor) -> None:
     client.press("/admin/sources/sandbox/resume")
     with reading() as session:
         assert session.get_one(SourceState, "sandbox").opens == 0
+
+
+def test_a_long_wait_for_a_slot_can_be_ended_and_a_short_one_is_nothing_to_end(
+    client: Visitor,
+) -> None:
+    resume, pause_it = "/admin/sources/sandbox/resume", "/admin/sources/sandbox/pause"
+    for seconds, offered in ((5, False), (3600, True)):
+        with transaction() as session:
+            pace.wait_for_slot(session, "sandbox", seconds)
+        page = client.text("/admin/sources/")
+        assert (resume in page, pause_it in page) == (offered, True)
+    assert "Sandbox is resumed" in client.press(resume).text
+    with reading() as session:
+        assert session.get_one(SourceState, "sandbox").free_at is None
 
 
 # --- who may --------------------------------------------------------------------------------------

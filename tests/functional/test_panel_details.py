@@ -1,11 +1,13 @@
 import io
+import json
 import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from collection import HOSTILE, NOON, fill
-from factories import items_of
+from factories import a_job, items_of
+from fakes import FakeOutside, answer, stream_all
 from flask import Flask
 from openpyxl import Workbook
 from panel import Visitor, signed_in
@@ -14,10 +16,13 @@ from sqlalchemy import func, select
 from app.accounts.models import Role
 from app.core.clock import now
 from app.core.db import db, reading, transaction
+from app.fixtures.details_request import details_plan
 from app.fixtures.ids import MOST_BYTES
 from app.fixtures.models import MatchDetail, MatchIncident, MatchPlayer, MatchStatistic
-from app.jobs.models import Job
+from app.jobs.models import Job, Trigger
+from app.jobs.submit import submit
 from app.sources.limits import Rate, least_time_s
+from app.sources.registry import adapter
 
 PAGE = "/admin/details/"
 KINDS = ("event", "statistics", "incidents", "lineups")
@@ -331,3 +336,22 @@ def test_the_pages_are_there_in_turkish_too(app: Flask, client: Visitor) -> None
     page = press(client, **wanted(ids="11 12")).text
     assert '<html lang="tr">' in page
     assert seal_of(page)
+
+
+def test_each_item_of_a_batch_shows_the_request_that_was_made_for_all(client: Visitor) -> None:
+    teams = {"home": {"name": "Göztepe"}, "away": {"name": "Iğdır"}}
+    rows = [
+        {"fixture": {"id": n, "timestamp": 0, "status": {"short": "NS"}}, "teams": teams}
+        for n in (1, 2, 3)
+    ]
+    source = adapter("api_football")
+    with transaction() as session:
+        plan = details_plan(session, source, ["1", "2", "3"], [])
+        assert plan.job is not None
+        job_id = submit(session, plan.job, by="tester", trigger=Trigger.CLI).job_id
+    stream_all(job_id, FakeOutside(answer(json.dumps({"errors": [], "response": rows}))))
+    other = a_job()
+    for item in items_of(job_id):
+        page = client.text(f"/admin/job/{job_id}/item/{item.id}")
+        assert "fixtures?ids={ids}" in page
+    assert "No request was made" in client.text(f"/admin/job/{other}/item/{items_of(other)[0].id}")

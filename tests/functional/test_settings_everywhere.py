@@ -4,20 +4,25 @@ import re
 
 import pytest
 from commands import SQLITE_ONLY, run, run_json
+from fakes import FakeOutside, a_desk, answer
 from flask import Flask
 from panel import Visitor, signed_in
 from sqlalchemy import select
 
+import tasks
 from app.accounts import users
 from app.accounts.models import Role
 from app.audit.models import AuditEntry
 from app.backups.models import BackupSchedule
 from app.core.clock import now
 from app.core.db import reading, transaction
+from app.core.text import Sentence
+from app.fixtures.probe import probe
 from app.jobs.models import Job
 from app.mail.models import Mail
+from app.sources import pause
 from app.sources.base import Code
-from app.sources.models import RequestLog
+from app.sources.models import RequestLog, SourceState
 
 pytestmark = pytest.mark.parametrize(*SQLITE_ONLY)
 TOKEN = "a-token-nobody-may-see-0123456789"
@@ -123,6 +128,37 @@ def test_a_source_is_tested_by_one_real_request(boss: Visitor, app: Flask) -> No
     told = run(app, "sources", "test", "sandbox")
     assert told.exit_code == 1
     assert "refused the connection" in told.output
+
+
+def test_a_source_that_has_sent_us_away_is_not_asked_before_its_time(
+    boss: Visitor, app: Flask
+) -> None:
+    token = {"X-CSRFToken": boss.token()}
+    for code in (Code.BLOCKED, Code.RATE_LIMITED, Code.QUOTA_EXHAUSTED):
+        with transaction() as session:
+            pause.pause(session, "sandbox", 3600, code, Sentence("why"), now())
+        said = f"Source sandbox is paused ({code}) until"
+        assert said in boss.press(f"{PAGE}source/sandbox/test", page=PAGE).text
+        answer = boss.post("/api/sources/sandbox/test", headers=token)
+        assert (answer.status_code, said in answer.json["error"]) == (400, True)
+        told = run(app, "sources", "test", "sandbox")
+        assert (told.exit_code, said in told.output) == (1, True)
+        with transaction() as session:
+            assert session.scalars(select(RequestLog)).all() == []
+            pause.resume(session, "sandbox")
+
+
+def test_what_a_test_was_told_holds_for_the_workers_too(app: Flask) -> None:
+    limiter = tasks.build_limiter(config(app))
+    refused = a_desk(FakeOutside(answer(b"{}", 429, retry_after="60")))
+    assert probe(refused, limiter, "football_data").code == Code.RATE_LIMITED
+    unknown = a_desk(FakeOutside(answer(b"{}", 401)))
+    assert probe(unknown, limiter, "sofascore").code == Code.AUTH_INVALID
+    limiter.close()
+    with reading() as session:
+        found = session.get_one(SourceState, "football_data")
+        assert (found.code, found.factor) == (Code.RATE_LIMITED, 0.5)
+        assert session.get(SourceState, "sofascore") is None, "a wrong key is being mended"
 
 
 def test_a_source_that_may_not_be_asked_is_not_tested(boss: Visitor) -> None:

@@ -135,7 +135,7 @@ def days() -> dict[str, tuple[str, int]]:
 def pause_by_hand(*sources: str) -> None:
     with transaction() as session:
         for source in sources:
-            pause.pause_by_hand(session, source, "somebody", now())
+            pause.pause_by_hand(session, source, "somebody")
 
 
 def take(job_id: int, worker: str = "w1", most: int = 1) -> list[Claim]:

@@ -1,6 +1,6 @@
 import gzip
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from factories import counts, items_of
@@ -109,6 +109,14 @@ def test_not_modified_is_unchanged_and_the_etag_was_sent() -> None:
     assert len(names_on(the_day())) == 10
 
 
+def test_while_rows_are_missing_not_modified_is_not_asked_for() -> None:
+    fetch(answer(a_list(a_match(1), a_match(2), {}), etag='W/"1"'))
+    outside = FakeOutside(answer(a_list(a_match(1), a_match(2), {}), etag='W/"1"'))
+    fetch(desk=a_desk(outside))
+    assert "If-None-Match" not in outside.asked[0].headers
+    assert [error.code for error in open_errors()] == ["ROW_REJECTED"]
+
+
 def test_a_changed_score_status_and_kick_off_are_written_down() -> None:
     fetch(answer(a_list(a_match(1), a_match(2))))
     later = a_match(
@@ -198,6 +206,8 @@ NOTHING_STORED = [
     (answer(b'{"events": null}'), "SCHEMA_MISSING_KEY"),
     (answer(a_list()), "SUSPECT_EMPTY"),
     (answer(a_list(a_match(1))), "SUSPECT_EMPTY"),
+    (answer(a_list(*[a_match(1)] * 10)), "SUSPECT_EMPTY"),
+    (answer(a_list(*(a_match(n) for n in range(4)), *[{}] * 6)), "SCHEMA_MISSING_KEY"),
     (Failure(Code.CONN_RESET, "connection reset", 3), "CONN_RESET"),
     (Failure(Code.TRUNCATED, "cut short", 3, 100, 200), "TRUNCATED"),
     (Failure(Code.TIMEOUT_READ, "too slow", 30_000, 10, 200), "TIMEOUT_READ"),
@@ -230,6 +240,12 @@ def test_an_error_has_its_code_and_a_sentence_and_the_good_list_stays(reply, cod
         steer.cancel(session, job_id, by="x") if job.is_open else None
     fetch(answer(FULL))
     assert open_errors() == []
+
+
+def test_rows_that_were_refused_before_are_not_missed() -> None:
+    fetch(answer(a_list(a_match(1), a_match(2), *[{}] * 6)))
+    fetch(answer(a_list(a_match(1), a_match(3))))
+    assert (the_day().code, names_on(the_day())) == ("OK", ["Çayırova 1", "Çayırova 3"])
 
 
 def test_an_empty_list_of_a_day_never_seen_is_no_data_and_no_error() -> None:
@@ -294,6 +310,54 @@ def test_unknown_a_day_later_still_is_gone() -> None:
     assert (open_errors()[0].code, open_errors()[0].next_try_at) == ("GONE", None)
 
 
+TIMEOUT = Failure(Code.TIMEOUT_READ, "too slow", 30_000)
+
+
+def fail_in_turn(clock: FrozenClock, *replies: object) -> FixtureError:
+    """Each in a job of its own, which is left when it would wait; the open error."""
+    for reply in replies:
+        outside = FakeOutside(reply)
+        job_id = fetch(desk=Desk(a_desk(outside).sources, outside, now=clock))
+        if report(job_id).is_open:
+            with transaction() as session:
+                steer.cancel(session, job_id, by="x")
+    (error,) = open_errors()
+    return error
+
+
+def test_attempts_are_counted_for_each_code() -> None:
+    clock = FrozenClock()
+    unknown = fail_in_turn(clock, TIMEOUT, answer(b"{}", 404))
+    assert (unknown.code, unknown.attempts, unknown.code_attempts) == ("NOT_FOUND", 2, 1)
+    assert unknown.next_try_at == clock() + timedelta(days=1), "it has its second look"
+    blocked = fail_in_turn(clock, TIMEOUT, TIMEOUT, TIMEOUT, answer(BLOCK, 403))
+    assert (blocked.code, blocked.code_attempts) == ("BLOCKED", 1)
+    assert blocked.next_try_at is not None, "it has its probe"
+
+
+def test_what_passes_by_itself_is_one_count_and_throttling_none() -> None:
+    clock = FrozenClock()
+    error = fail_in_turn(clock, TIMEOUT, answer(b"{}", 500), TIMEOUT, answer(b"{}", 500))
+    assert (error.code, error.attempts, error.code_attempts) == ("SERVER_ERROR", 4, 4)
+    throttled = fail_in_turn(clock, answer(b"{}", 404), answer(b"{}", 429, retry_after="7"))
+    assert (throttled.code, throttled.attempts) == ("RATE_LIMITED", 5)
+    assert (throttled.counted_code, throttled.code_attempts) == ("NOT_FOUND", 1)
+
+
+def test_the_first_404_after_a_day_of_other_trouble_is_not_gone() -> None:
+    clock = FrozenClock()
+    fail_in_turn(clock, TIMEOUT)
+    clock.move(hours=25)
+    error = fail_in_turn(clock, answer(b"{}", 404))
+    clock.move(minutes=1)
+    error = fail_in_turn(clock, answer(b"{}", 404))
+    assert error.code == "NOT_FOUND"
+    clock.move(hours=24)
+    assert fail_in_turn(clock, answer(b"{}", 404)).code == "GONE"
+    clock.move(minutes=1)
+    assert fail_in_turn(clock, answer(b"{}", 404)).code == "GONE"
+
+
 def test_no_transaction_is_open_while_the_request_is_on_the_wire() -> None:
     from app.core.db import db
 
@@ -322,7 +386,28 @@ def test_a_used_up_allowance_pauses_the_source_before_it_has_to_refuse() -> None
     fetch(answer(body, **headers), source="football_data")
     with reading() as session:
         state = session.get_one(SourceState, "football_data")
-    assert (state.paused_until - state.paused_at).total_seconds() == 21
+    assert (state.paused_until - state.paused_at).total_seconds() == pytest.approx(22.05, abs=0.01)
+
+
+@pytest.mark.parametrize(("told", "seconds"), [("0", 5), ("400000", 3600)])
+def test_what_an_answer_says_of_the_next_window_is_believed_within_bounds(
+    told: str, seconds: float
+) -> None:
+    headers = {"x_requests_available_minute": "0", "x_requestcounter_reset": told}
+    fetch(answer(b'{"matches": []}', **headers), source="football_data")
+    with reading() as session:
+        state = session.get_one(SourceState, "football_data")
+    assert (state.paused_until - state.paused_at).total_seconds() == pytest.approx(
+        seconds * 1.05, abs=0.01
+    )
+
+
+def test_a_used_up_day_pauses_the_source_until_tomorrow() -> None:
+    headers = {"x_ratelimit_requests_remaining": "0", "date": "Sun, 01 Jun 2025 09:05:00 GMT"}
+    fetch(answer(b'{"response": [], "errors": []}', **headers), source="api_football")
+    with reading() as session:
+        state = session.get_one(SourceState, "api_football")
+    assert (state.paused_until - state.paused_at).total_seconds() > 3600 * 15
 
 
 @pytest.mark.payloads

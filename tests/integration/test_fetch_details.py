@@ -4,9 +4,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from factories import items_of
-from fakes import FakeOutside, answer, stream_all
+from fakes import AllSources, FakeOutside, answer, stream_all
 from shapes import an_event, statistics, the_api
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -14,7 +15,9 @@ from sqlalchemy.orm import Session
 from app.core.db import persist, reading, transaction
 from app.core.text import RequestError
 from app.errors.models import FixtureError
+from app.fixtures.details import DetailWork
 from app.fixtures.details_request import details_plan
+from app.fixtures.fetch import Desk
 from app.fixtures.models import (
     Match,
     MatchChange,
@@ -24,14 +27,16 @@ from app.fixtures.models import (
     MatchStatistic,
     RawAnswer,
 )
+from app.fixtures.store import fit, store_matches
 from app.jobs import ledger, steer
 from app.jobs.ledger import Terms
 from app.jobs.models import Trigger
 from app.jobs.report import JobReport, job_report
+from app.jobs.stream import Streams
 from app.jobs.submit import submit as submit_job
 from app.jobs.worker import Worker
 from app.sources import pause
-from app.sources.base import Request
+from app.sources.base import Answer, Request, Source
 from app.sources.models import RequestLog
 from app.sources.registry import adapter
 
@@ -40,9 +45,9 @@ pytestmark = pytest.mark.usefixtures("app")
 SOURCE = adapter("sandbox", "http://127.0.0.1:9")
 
 
-def ask(ids: list[str], *kinds: str, **more: Any) -> int:
+def ask(ids: list[str], *kinds: str, source: Source = SOURCE, **more: Any) -> int:
     with transaction() as session:
-        plan = details_plan(session, SOURCE, ids, kinds, **more)
+        plan = details_plan(session, source, ids, kinds, **more)
         assert plan.job is not None
         return submit_job(session, plan.job, by="tester", trigger=Trigger.CLI).job_id
 
@@ -90,6 +95,17 @@ def test_the_same_again_is_unchanged_and_stores_no_raw_answer() -> None:
     assert (count(RawAnswer), count(MatchChange)) == (80, 0)
 
 
+def test_not_modified_is_as_fresh_as_the_same_again() -> None:
+    event = answer(json.dumps({"event": an_event("7", home=2)}), etag='"1"')
+    fetch(["7"], "event", **{"7": event})
+    since = datetime.now(UTC)
+    fetch(["7"], "event", **{"7": answer(b"", 304)})
+    with reading() as session:
+        head = session.scalars(select(MatchDetail)).one()
+        plan = details_plan(session, SOURCE, ["7"], ["event"], fresh_since=since)
+    assert (head.code, plan.fresh) == ("OK_UNCHANGED", 1)
+
+
 def test_what_differs_replaces_its_part_and_is_history_of_the_match() -> None:
     fetch(["7"])
     changed = {
@@ -102,6 +118,35 @@ def test_what_differs_replaces_its_part_and_is_history_of_the_match() -> None:
         assert session.scalars(select(MatchStatistic.home)).all() == ["60%"]
         told = {c.field: (c.old, c.new) for c in session.scalars(select(MatchChange))}
     assert told["home_score"] == ("2", "3")
+
+
+def test_a_detail_told_again_is_the_last_word_on_a_match_that_a_list_told_otherwise() -> None:
+    def scores() -> list[int | None]:
+        with reading() as session:
+            return list(session.scalars(select(Match.home_score)))
+
+    event = answer(json.dumps({"event": an_event("7", home=2)}), etag='"1"')
+    fetch(["7"], "event", **{"7": event})
+    (listed,) = SOURCE.day_rows(json.dumps({"events": [an_event("7", home=3)]}))
+    with transaction() as session:
+        store_matches(session, "sandbox", [SOURCE.normalise(listed)], {}, datetime.now(UTC))
+    assert scores() == [3]
+    outside = FakeOutside(event)
+    stream_all(ask(["7"], "event"), outside)
+    assert "If-None-Match" not in outside.asked[0].headers
+    assert scores() == [2]
+    outside = FakeOutside(answer(b"", 304))
+    stream_all(ask(["7"], "event"), outside)
+    assert outside.asked[0].headers["If-None-Match"] == '"1"'
+
+
+def test_a_zero_that_no_database_keeps_is_left_out() -> None:
+    (row,) = SOURCE.day_rows(json.dumps({"events": [an_event("7", home=3)]}))
+    match = msgspec.structs.replace(SOURCE.normalise(row), home="Göz\0tepe")
+    with transaction() as session:
+        store_matches(session, "sandbox", [match], {}, datetime.now(UTC))
+        assert session.scalars(select(Match.home)).all() == ["Göztepe"]
+    assert fit(MatchStatistic, "name", "a\0b") == "ab"
 
 
 def test_some_come_some_do_not_and_each_ends_in_its_slice() -> None:
@@ -137,6 +182,26 @@ def test_no_statistics_of_a_match_is_no_data_and_no_error() -> None:
     assert codes["statistics"] == "NO_DATA"
 
 
+class SwitchedOff(AllSources):
+    def known(self, name: str) -> Source:
+        return super().get(name)
+
+    def get(self, name: str) -> Source:
+        raise RequestError("The source %(name)s is off.", name=name)
+
+
+def test_what_is_refused_since_its_source_was_switched_off_is_an_open_error() -> None:
+    job_id = ask(["1", "2"], "event")
+    desk = Desk(SwitchedOff(), FakeOutside(the_api))
+    streams = Streams(Worker(lease_s=30), DetailWork(desk))
+    while streams.work_on(job_id, slice_s=2):
+        pass
+    assert report(job_id).items["failed"] == 2
+    assert {row.code for row in open_errors().values()} == {"BAD_REQUEST"}
+    assert set(open_errors()) == {("detail_event", "1"), ("detail_event", "2")}
+    assert str(open_errors()["detail_event", "1"].message) == "The source sandbox is off."
+
+
 def test_a_block_stops_what_is_already_claimed_too() -> None:
     blocked = answer(b'{"error": {"code": 403, "reason": "challenge"}}', 403)
     outside = FakeOutside(blocked)
@@ -147,6 +212,7 @@ def test_a_block_stops_what_is_already_claimed_too() -> None:
     assert report(job_id).items["waiting"] >= 292
     with transaction() as session:
         pause.resume(session, "sandbox")
+    time.sleep(1.1)  # what was given back is not handed out again at once
     stream_all(job_id, FakeOutside(the_api))
     assert report(job_id).items["waiting"] == 0
     assert report(job_id).items["done"] >= 292
@@ -201,6 +267,68 @@ def _expire(job_id: int, key: str) -> None:
             .where(JobItem.job_id == job_id, JobItem.key == key)
             .values(lease_until=db_now(-1))
         )
+
+
+def a_fixture(match_id: str, goals: int = 1) -> dict[str, Any]:
+    return {
+        "fixture": {"id": int(match_id), "timestamp": 0, "status": {"short": "FT"}},
+        "teams": {"home": {"id": 1, "name": "Göztepe"}, "away": {"id": 2, "name": "Iğdır"}},
+        "goals": {"home": goals, "away": 0},
+    }
+
+
+def batch_of(*rows: object) -> Answer:
+    """What API-Football answers to a request for many matches."""
+    return answer(json.dumps({"errors": [], "response": list(rows)}))
+
+
+def ask_together(ids: list[str], *replies: Any) -> int:
+    job_id = ask(ids, source=adapter("api_football"))
+    stream_all(job_id, FakeOutside(*replies))
+    return job_id
+
+
+def test_in_a_batch_a_row_that_cannot_be_read_is_nobody_elses_error() -> None:
+    job_id = ask_together(["1", "2", "3"], batch_of(a_fixture("1"), a_fixture("2"), {"x": 1}))
+    assert report(job_id).outcomes["stored"] == 2
+    assert {key: row.code for (_, key), row in open_errors().items()} == {"3": "ROW_REJECTED"}
+    ask_together(["3"], batch_of(a_fixture("3")))
+    assert open_errors() == {}
+
+
+def test_an_answer_about_many_matches_is_kept_once_for_all_of_them() -> None:
+    ids = [str(n) for n in range(1, 10)]
+    job_id = ask_together(ids, batch_of(*map(a_fixture, ids)))
+    with reading() as session:
+        (raw,) = session.scalars(select(RawAnswer)).all()
+        raw_ids = session.scalars(select(MatchDetail.raw_id)).all()
+        (log,) = session.scalars(select(RequestLog)).all()
+    assert raw_ids == [raw.id] * 9
+    assert raw.key == log.key == "1 2 3 4 5 6 7 8 9"
+    assert log.items == "," + ",".join(str(item.id) for item in items_of(job_id)) + ","
+    ask_together(ids, batch_of(*map(a_fixture, ids)))
+    assert (count(RawAnswer), count(RequestLog)) == (1, 2)
+    ask_together(["3", "33"], batch_of(a_fixture("3"), a_fixture("33")))
+    assert count(RawAnswer) == 2
+
+
+def test_a_request_is_as_good_as_what_came_of_it() -> None:
+    ask_together(["1", "2", "3"], batch_of(a_fixture("2")))
+    with reading() as session:
+        assert session.scalars(select(RequestLog.code)).all() == ["OK"]
+
+
+def test_a_match_that_is_not_in_the_answer_is_unknown_asked_with_others_or_alone() -> None:
+    for ids, reply in (
+        (["1", "2"], batch_of(a_fixture("1"))),
+        (["2"], batch_of()),
+        (["2", "5"], batch_of()),
+    ):
+        ask_together(ids, reply)
+        assert open_errors()["detail_fixture", "2"].code == "NOT_FOUND"
+    none = answer(b'{"events": null}')
+    stream_all(ask(["9"], source=adapter("thesportsdb")), FakeOutside(none))
+    assert open_errors()["detail_event", "9"].code == "NOT_FOUND"
 
 
 def test_our_mistake_with_one_match_does_not_spoil_the_others() -> None:

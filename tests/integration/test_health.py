@@ -131,7 +131,7 @@ def test_sources_that_cannot_be_asked_are_each_named(
 ) -> None:
     with transaction() as session:
         pause(session, "sandbox", 600, "BLOCKED", Sentence("blocked"), now())
-        pause_by_hand(session, "football_data", "ayşe", now())
+        pause_by_hand(session, "football_data", "ayşe")
     words = str(look(sofascore_permitted=False)["sources"].message)
     assert "Source sandbox is paused (BLOCKED) until 2" in words
     assert "Source football_data is paused (PAUSED) until somebody resumes it" in words

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import ipaddress
 import os
 import socket
 import ssl
@@ -11,13 +12,18 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import urllib3.util.connection
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.errors.classify import Wants, classify
 from app.sources import decoding
+from app.sources import http as http_module
 from app.sources.base import Answer, Code, Failure, Request
 from app.sources.http import MEBIBYTE as MIB
 from app.sources.http import Client, _reason
@@ -368,7 +374,9 @@ def test_a_name_that_is_none_is_dns(client: Client, monkeypatch: pytest.MonkeyPa
     assert failed.detail == "nowhere.invalid: there is no such name"
 
 
-def test_a_server_without_tls_is_tls(server: Server, client: Client) -> None:
+def test_a_server_without_tls_is_a_failed_connection_and_may_be_mended(
+    server: Server, client: Client
+) -> None:
     def plain() -> None:
         wire, _ = listening.accept()
         with wire:
@@ -380,7 +388,61 @@ def test_a_server_without_tls_is_tls(server: Server, client: Client) -> None:
         thread.start()
         failed = failure(ask(client, f"https://127.0.0.1:{listening.getsockname()[1]}/"))
         thread.join()
-    assert failed.code is Code.TLS
+    assert failed.code is Code.CONN_RESET
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """One for 127.0.0.1 that nobody signed, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    file = tmp_path / "certificate.pem"
+    form = serialization.PrivateFormat.PKCS8
+    file.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, form, plain))
+    return file
+
+
+@contextlib.contextmanager
+def safe_server(certificate: Path) -> Iterator[str]:
+    """Answers one request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def serve() -> None:
+        wire, _ = listening.accept()
+        with contextlib.suppress(OSError), context.wrap_socket(wire, server_side=True) as safe:
+            safe.recv(4096)
+            safe.sendall(head("200 OK", Content_Length=0))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}/"
+        thread.join()
+
+
+def test_certificates_are_judged_by_the_authorities_that_came_with_the_program(
+    client: Client, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with safe_server(certificate) as url:
+        failed = failure(ask(client, url))
+    assert (failed.code, "certificate:" in failed.detail) == (Code.TLS, True)
+    monkeypatch.setattr(http_module, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    trusting = Client("Fikstür test")
+    with safe_server(certificate) as url:
+        answer = ask(trusting, url)
+    trusting.close()
+    assert isinstance(answer, Answer)
+    assert answer.status == 200
 
 
 def test_a_bad_certificate_is_tls_and_says_why() -> None:

@@ -1,6 +1,7 @@
 """Slots, breaker, speed and retries as the ledger sees them, on both engines."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -166,10 +167,39 @@ def test_when_the_slot_is_free_it_is_rung_for_at_once() -> None:
     duty.do()
     assert bell.rung == []
     worker.slot_at = 0.0  # long past
-    put()
+    let_the_slot_be_free()
     duty.do()
+    worker.slot_at = 0.0
     duty.do()
     assert bell.rung == [job_id], "once, though it was rung for less than two seconds ago"
+
+
+def let_the_slot_be_free() -> None:
+    """It was taken when somebody asked, and is free now."""
+    time.sleep(0.05)
+    with transaction() as session:
+        session.execute(update(SourceState).values(free_at=db_now(-0.02)))
+
+
+def test_who_was_served_longest_ago_is_rung_for_first_when_a_slot_is_free() -> None:
+    first, second, third = a_job(9), a_job(9), a_job(9)
+    bell, worker, served = Bell(), a_worker(), []
+    for _ in range(6):
+        bell.rung = []
+        ring_waiting(bell)
+        worker.limiter.slots = {"sandbox": 1}
+        took = [job_id for job_id in bell.rung if take(worker, job_id, most=3)]
+        served += took
+        let_the_slot_be_free()
+    assert served == [first, second, third] * 2, "one slot each, in turn"
+
+
+def test_an_urgent_job_is_rung_for_first_all_the_same() -> None:
+    lazy, urgent = a_job(9), a_job(9)
+    with transaction() as session:
+        session.execute(update(Job).where(Job.id == urgent).values(priority=9))
+    take(a_worker(sandbox=9), urgent)
+    assert rung() == [urgent, lazy]
 
 
 def test_an_item_without_a_source_needs_no_slot() -> None:
@@ -281,11 +311,93 @@ def test_a_late_answer_does_not_end_the_pause_of_an_open_breaker() -> None:
     assert (state().opens, state().failures) == (1, 11)
 
 
+BLOCK = answer(b"<html>", 403, content_type="text/html")
+
+
+def pause_length() -> float:
+    return (state().paused_until - state().paused_at).total_seconds()
+
+
+def let_the_pause_end() -> None:
+    put(paused_until=now() - timedelta(seconds=1))
+
+
+def test_after_a_block_one_is_asked_and_a_good_answer_opens_the_way_for_the_others() -> None:
+    job_id = a_job(6)
+    work_once(Worker(30), job_id, FakeOutside(BLOCK))
+    assert (state().code, state().opens, pause_length()) == ("BLOCKED", 1, 6 * 3600)
+    let_the_pause_end()
+    first, second = a_worker(sandbox=99), a_worker(sandbox=99)
+    assert take(first, job_id, most=5) == ["sandbox"]
+    assert take(second, job_id, most=5) == []
+    first.stop()
+    work_once(a_worker(sandbox=99), job_id, FakeOutside(GOOD))
+    assert state().opens == 0
+    assert counts(job_id)["done"] == 5
+
+
+def test_a_probe_that_is_blocked_again_closes_the_source_for_a_day() -> None:
+    job_id = a_job(6)
+    work_once(Worker(30), job_id, FakeOutside(BLOCK))
+    let_the_pause_end()
+    again = FakeOutside(BLOCK)
+    work_once(Worker(30), job_id, again)
+    assert (len(again.asked), pause_length()) == (1, 24 * 3600)
+    with transaction() as session:
+        assert pause.resume(session, "sandbox")
+    assert (state().opens, state().pauses) == (0, 0)
+
+
+def test_the_first_block_is_a_first_one_however_often_the_source_was_throttled() -> None:
+    job_id = a_job(6)
+    for _ in range(3):
+        work_once(Worker(30), job_id, FakeOutside(answer(b"{}", 429, retry_after="7")))
+        let_the_pause_end()
+    work_once(Worker(30), job_id, FakeOutside(BLOCK))
+    assert pause_length() == 6 * 3600
+
+
+def test_a_server_in_trouble_that_says_how_long_is_left_alone_for_so_long() -> None:
+    job_id = a_job(6)
+    outside = FakeOutside(answer(b"{}", 503, retry_after="40"))
+    work_all(job_id, a_desk(outside))
+    assert (len(outside.asked), state().code, pause_length()) == (1, "SERVER_ERROR", 40)
+
+
+def test_and_its_breaker_opens_all_the_same() -> None:
+    job_id = a_job(20)
+    busy = FakeOutside(answer(b"{}", 503, retry_after="7"))
+    for _ in range(9):
+        work_once(Worker(30), job_id, busy)
+        let_the_pause_end()
+    work_once(Worker(30), job_id, busy)
+    assert (state().code, state().opens, pause_length()) == ("BREAKER_OPEN", 1, 60)
+
+
+def test_a_good_probe_that_is_the_last_one_allowed_closes_the_breaker_too() -> None:
+    job_id = a_job(2, source="football_data")
+    put("football_data", **ON_TRIAL)
+    last = {"x_requests_available_minute": "0", "x_requestcounter_reset": "40"}
+    work_once(Worker(30), job_id, FakeOutside(answer(b'{"matches": []}', **last)))
+    found = state("football_data")
+    assert (found.opens, found.code) == (0, "RATE_LIMITED")
+
+
 def test_resuming_closes_the_breaker() -> None:
     put(**ON_TRIAL)
     with transaction() as session:
         assert pause.resume(session, "sandbox")
     assert (state().failures, state().opens) == (0, 0)
+    with transaction() as session:
+        assert not pause.resume(session, "sandbox")
+
+
+def test_resuming_asks_for_a_slot_again_too() -> None:
+    job_id = a_job(2)
+    assert take(a_worker(), job_id) == []
+    with transaction() as session:
+        assert pause.resume(session, "sandbox")
+    assert take(a_worker(sandbox=1), job_id) == ["sandbox"]
     with transaction() as session:
         assert not pause.resume(session, "sandbox")
 
@@ -296,7 +408,7 @@ def test_resuming_closes_the_breaker() -> None:
 def told(code: Code, *, at: float, elapsed_ms: int = 100) -> float:
     with transaction() as session:
         moment = now() + timedelta(seconds=at)
-        pace.note(session, "sandbox", code, elapsed_ms, moment)
+        pace.note(session, "sandbox", code, elapsed_ms / 1000, moment)
     with reading() as session:
         found = session.get(SourceState, "sandbox")
     return 1.0 if found is None else found.factor
@@ -340,7 +452,8 @@ def test_a_job_spends_fifty_retries_and_then_failures_end_as_failed() -> None:
     with transaction() as session:
         session.execute(update(Job).where(Job.id == job_id).values(retries=49))
     for _ in range(2):
-        fail_once(job_id, Failure(Code.TRUNCATED, "cut", 1))
+        make_due(job_id)
+        work_all(job_id, a_desk(FakeOutside(Failure(Code.TRUNCATED, "cut", 1))))
     assert counts(job_id)["waiting"] <= 1
     with reading() as session:
         assert session.get_one(Job, job_id).retries == 50

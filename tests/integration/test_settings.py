@@ -32,6 +32,7 @@ from app.settings.catalogue import ENTRIES
 from app.settings.live import EVERY_S, Live
 from app.settings.models import Setting
 from app.settings.present import Origin, lines
+from app.sources import pace, pause
 from app.sources.registry import source_table
 from config import Config
 
@@ -253,7 +254,13 @@ def test_a_worker_takes_new_sources_limits_and_days_over(app: Flask) -> None:
     process.sources = tasks.CurrentSources(source_table(base(app)))
     with pytest.raises(RequestError):
         process.sources.get("openligadb")
+    with transaction() as session:
+        pace.wait_for_slot(session, "sandbox", 3600)
+        pace.wait_for_slot(session, "football_data", 3600)
     process.follow(changed)
+    with reading() as session:
+        waits = {state.source for state in pause.states(session) if state.free_at is not None}
+    assert waits == {"football_data"}, "who has another limit is asked again, and nobody else"
     assert process.sources.get("openligadb").name == "openligadb"
     assert process.sources.token("football_data") == TOKEN
     assert [str(rate) for rate in process.limiter.rates("sandbox")] == ["7/60"]

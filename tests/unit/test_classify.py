@@ -19,6 +19,7 @@ from app.sources.thesportsdb import TheSportsDb
 from tests.payloads import needs_payloads, payload, sofascore_days
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+TEN_MINUTES_ON = "Fri, 20 Nov 2026 12:10:00 GMT"  # by the clock of who answers
 SOFASCORE, FOOTBALL_DATA, SANDBOX = SofaScore(), FootballData(), Sandbox()
 BLOCK_PAGE = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
 
@@ -148,7 +149,8 @@ def test_an_answer_without_a_body(status: int, last_good: int | None, code: Code
         (403, '{"message": "within your permissions"}', Code.FORBIDDEN_PLAN, Scope.REQUEST),
         (403, '{"message": "invalid token"}', Code.AUTH_INVALID, Scope.CREDENTIAL),
         (404, "", Code.NOT_FOUND, Scope.REQUEST),
-        (404, BLOCK_PAGE, Code.NOT_FOUND, Scope.REQUEST),
+        (404, BLOCK_PAGE, Code.BLOCKED, Scope.PROVIDER),
+        (404, "<html>no such page</html>", Code.NOT_FOUND, Scope.REQUEST),
         (405, "", Code.BAD_REQUEST, Scope.REQUEST),
         (408, "", Code.TIMEOUT_READ, Scope.REQUEST),
         (410, "", Code.GONE, Scope.REQUEST),
@@ -157,7 +159,12 @@ def test_an_answer_without_a_body(status: int, last_good: int | None, code: Code
         (429, "", Code.RATE_LIMITED, Scope.PROVIDER),
         (429, '{"message": "daily quota reached"}', Code.QUOTA_EXHAUSTED, Scope.PROVIDER),
         (500, "", Code.SERVER_ERROR, Scope.REQUEST),
-        (503, BLOCK_PAGE, Code.SERVER_ERROR, Scope.REQUEST),
+        (429, BLOCK_PAGE, Code.BLOCKED, Scope.PROVIDER),
+        (499, "Time Out", Code.SERVER_ERROR, Scope.REQUEST),
+        (503, BLOCK_PAGE, Code.BLOCKED, Scope.PROVIDER),
+        (503, "Please solve this captcha", Code.BLOCKED, Scope.PROVIDER),
+        (503, "<html>Access denied</html>", Code.SERVER_ERROR, Scope.REQUEST),
+        (503, '{"message": "just a moment"}', Code.SERVER_ERROR, Scope.REQUEST),
         (599, "", Code.SERVER_ERROR, Scope.REQUEST),
     ],
 )
@@ -246,6 +253,30 @@ def test_less_than_half_of_the_last_good_list_is_suspect(
 
 
 @pytest.mark.parametrize(
+    ("good", "bad", "code"),
+    [
+        (5, 95, Code.SCHEMA_MISSING_KEY),
+        (49, 1, Code.SCHEMA_MISSING_KEY),
+        (50, 50, Code.ROW_REJECTED),
+        (0, 100, Code.SCHEMA_MISSING_KEY),
+    ],
+)
+def test_rows_that_cannot_be_read_do_not_count_as_matches(good: int, bad: int, code: Code) -> None:
+    outcome = said(day(good, *({"id": n} for n in range(bad))), last_good=100)
+    assert (outcome.code, outcome.count, len(outcome.rejected)) == (code, good + bad, bad)
+    assert len(outcome.matches) == (good if code is Code.ROW_REJECTED else 0)
+
+
+def test_the_same_match_again_and_again_is_one_match() -> None:
+    outcome = said({"events": [event(1)] * 100}, last_good=100)
+    assert (outcome.code, outcome.matches) == (Code.SUSPECT_EMPTY, ())
+    assert "only 1 of the 100 matches" in str(outcome.message)
+    mixed = said({"events": [event(1)] * 60 + [{}] * 40}, last_good=100)
+    assert (mixed.code, len(mixed.rejected)) == (Code.SUSPECT_EMPTY, 40)
+    assert said({"events": [event(1)] * 100}).code is Code.OK
+
+
+@pytest.mark.parametrize(
     ("last_good", "code"),
     [
         (None, Code.NO_DATA),
@@ -295,6 +326,7 @@ def test_a_refusal_in_a_200_is_read_as_its_code_and_not_as_a_missing_key() -> No
         ({}, "Slow down.", 60),
         ({"retry-after": "0"}, "Slow down.", 5),
         ({"retry-after": "Fri, 20 Nov 2026 12:00:40 GMT"}, "", 40),
+        ({"retry-after": "Fri, 20 Nov 2026 12:10:40 GMT", "date": TEN_MINUTES_ON}, "", 40),
         ({"retry-after": "999999999999"}, "", 3600),
         ({"retry-after": "soon"}, "", 60),
     ],

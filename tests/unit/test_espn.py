@@ -28,11 +28,12 @@ def row(
     status: str = "STATUS_FULL_TIME",
     home: Mapping[str, object] | None = None,
     away: Mapping[str, object] | None = None,
+    state: str = "post",
     **changes: object,
 ) -> dict[str, object]:
     game = {
         "competitors": [away or side("away"), home or side("home")],
-        "status": {"type": {"name": status, "state": "post"}},
+        "status": {"type": {"name": status, "state": state}},
     }
     return {
         "id": "740898",
@@ -78,11 +79,15 @@ def test_it_has_no_key_and_tells_no_limits() -> None:
         ("STATUS_DELAYED", MatchStatus.DELAYED, None),
         ("STATUS_FIRST_HALF", MatchStatus.LIVE, None),
         ("STATUS_SHOOTOUT", MatchStatus.LIVE, None),
+        ("STATUS_FIRST_EXTRA", MatchStatus.LIVE, None),
+        ("STATUS_HALFTIME_ET", MatchStatus.PAUSED, None),
+        ("STATUS_END_OF_EXTRATIME", MatchStatus.PAUSED, None),
         ("STATUS_HALFTIME", MatchStatus.PAUSED, None),
         ("STATUS_SUSPENDED", MatchStatus.SUSPENDED, None),
         ("STATUS_FULL_TIME", MatchStatus.FINISHED, DecidedBy.REGULAR),
         ("STATUS_FINAL_AET", MatchStatus.FINISHED, DecidedBy.AET),
         ("STATUS_FINAL_PEN", MatchStatus.FINISHED, DecidedBy.PENS),
+        ("STATUS_FINAL_AGT", MatchStatus.FINISHED, None),
         ("STATUS_POSTPONED", MatchStatus.POSTPONED, None),
         ("STATUS_CANCELED", MatchStatus.CANCELLED, None),
         ("STATUS_ABANDONED", MatchStatus.ABANDONED, None),
@@ -97,12 +102,25 @@ def test_a_status_is_translated_and_kept(
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["STATUS_SCHEDULED", "STATUS_POSTPONED", "STATUS_CANCELED", "STATUS_DELAYED", "STATUS_EATEN"],
+    ("name", "state"),
+    [
+        ("STATUS_SCHEDULED", "pre"),
+        ("STATUS_POSTPONED", "post"),
+        ("STATUS_CANCELED", "post"),
+        ("STATUS_DELAYED", "pre"),
+        ("STATUS_EATEN", "pre"),
+    ],
 )
-def test_nil_nil_of_a_match_not_played_is_no_score(name: str) -> None:
-    match = read(row(name, side("home", "0"), side("away", "0")))
+def test_nil_nil_of_a_match_not_played_is_no_score(name: str, state: str) -> None:
+    match = read(row(name, side("home", "0"), side("away", "0"), state))
     assert (match.home_score, match.away_score, match.winner) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", ["STATUS_EATEN", "STATUS_DELAYED", "STATUS_FINAL_AGT"])
+@pytest.mark.parametrize("state", ["in", "post"])
+def test_a_match_that_was_played_keeps_its_score_whatever_its_status(name: str, state: str) -> None:
+    match = read(row(name, side("home", "3"), side("away", "1"), state))
+    assert (match.home_score, match.away_score) == (3, 1)
 
 
 def test_a_time_not_set_yet() -> None:

@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 from pyrate_limiter.utils import validate_rate_list
 
 from app.core.slots import SlotsAwayError
-from app.sources.limiter import Limiter
+from app.sources.limiter import LOOK_AGAIN_S, Limiter
 from app.sources.limits import (
     AT_ONCE,
     AT_ONCE_LIMITED,
     DEFAULT_RATES,
+    QUOTA_S,
     Grant,
     Rate,
     at_once,
@@ -107,11 +108,11 @@ def test_what_is_left_out_is_kept_by_the_others(rates: list[Rate]) -> None:
         )
 
 
-@given(RATES, st.floats(SLOWEST, 1))
+@given(RATES.map(lambda rates: [r for r in rates if r.seconds <= QUOTA_S]), st.floats(SLOWEST, 1))
 def test_slower_is_never_faster_than_the_part_that_was_asked_for(
     rates: list[Rate], factor: float
 ) -> None:
-    fastest = max(r.requests / r.seconds for r in rates)
+    fastest = max((r.requests / r.seconds for r in rates), default=0)
     for rate in slowed(binding(rates), factor):
         assert rate.requests >= 1
         assert rate.requests / rate.seconds <= fastest * factor * 1.000001 or factor == 1
@@ -124,7 +125,9 @@ def test_slower_is_never_faster_than_the_part_that_was_asked_for(
         ((Rate(9, 60),), 0.5, "4/60"),
         ((Rate(1, 1),), 0.5, "1/2"),
         ((Rate(1, 1),), 1 / 8, "1/8"),
-        ((Rate(9, 60), Rate(95, 86_400)), 1 / 8, "1/60, 11/86400"),
+        ((Rate(9, 60), Rate(95, 86_400)), 1 / 8, "1/60, 95/86400"),
+        ((Rate(40, 3600), Rate(95, 86_400)), 0.5, "20/3600, 95/86400"),
+        ((Rate(95, 86_400),), 1 / 8, "95/86400"),
     ],
 )
 def test_half_the_speed_is_half_the_requests_or_twice_the_time(
@@ -149,6 +152,13 @@ def test_alone_it_gives_one_and_then_keeps_the_even_pace_of_the_slowest_rate() -
     assert limiter.grant("b", 5) == Grant(1, 1.0), "never more than one a second"
     assert limiter.grant("free", 500) == Grant(500)
     assert limiter.grant("unheard_of", 7) == Grant(7)
+
+
+def test_alone_it_is_never_said_to_wait_long_for_others_may_count_together_again() -> None:
+    limiter = Limiter(Away(), {"a": (Rate(9, 60), Rate(95, 86_400))})
+    assert limiter.grant("a", 5) == Grant(1, LOOK_AGAIN_S)
+    assert limiter.grant("a", 5) == Grant(0, LOOK_AGAIN_S)
+    assert limiter.grant("a", 5).granted == 0, "but it keeps the even pace itself"
 
 
 def test_a_server_with_a_limit_is_asked_by_few_at_once() -> None:

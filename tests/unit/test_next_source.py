@@ -63,6 +63,8 @@ def test_who_is_next(
         (Gate("a", SOON, None, Code.RATE_LIMITED, factor=SLOWEST), Code.RATE_LIMITED),
         (Gate("a", SOON, None, Code.RATE_LIMITED, factor=SLOWEST * 2), None),
         (Gate("a", free_at=SOON), None),
+        (Gate("a", paused_until=SOON, code=Code.SERVER_ERROR), None),
+        (Gate("a", paused_until=LATE, code=Code.SERVER_ERROR), Code.SERVER_ERROR),
         (Gate("a", free_at=LATE), Code.RATE_LIMITED),
         (Gate("a", paused_until=NOW, free_at=LATE, code=Code.BLOCKED), Code.RATE_LIMITED),
         (Gate("a", paused_until=SOON, free_at=LATE, code="PAUSED"), "PAUSED"),

@@ -184,3 +184,20 @@ def test_the_row_that_goes_on_holds_the_file_name() -> None:
     (row,) = SOURCE.day_rows(file_of(game()))
     assert json.loads(bytes(row))["file"] == "English Premier League 2024/25"
     assert isinstance(row, msgspec.Raw)
+
+
+@pytest.mark.parametrize(
+    ("changes", "winner"),
+    [
+        ({"score": {"ft": [2, 1]}}, "home"),
+        ({"score": [1, 1]}, "draw"),
+        ({"score": {"ft": [1, 1], "et": [1, 2]}}, "away"),
+        ({"score": {"ft": [1, 1], "et": [2, 2], "p": [3, 4]}}, "away"),
+        ({"score": {"ft": [1, 1], "p": [4, 4]}}, None),
+        ({"score": {"ft": [2, 1]}, "status": "abandoned"}, None),
+        ({"status": "awarded"}, None),
+        ({}, None),
+    ],
+)
+def test_the_final_scores_say_who_has_won(changes: dict[str, object], winner: str | None) -> None:
+    assert read(**changes).winner == winner

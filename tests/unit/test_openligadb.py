@@ -166,3 +166,23 @@ def test_the_first_recorded_goal_of_the_tournament_was_an_own_goal() -> None:
     assert detail.match is not None
     assert detail.match.kickoff == datetime(2021, 6, 11, 19, 0, tzinfo=UTC)
     assert (detail.incidents[0].detail, detail.incidents[0].home) == ("ownGoal", False)
+
+
+@pytest.mark.parametrize(
+    ("late", "winner"),
+    [
+        ({}, "draw"),
+        ({"AfterExtraTime": (2, 3)}, "away"),
+        ({"AfterExtraTime": (2, 2), "AfterPenalties": (6, 5)}, "home"),
+        ({"AfterPenalties": (None, None)}, None),
+    ],
+)
+def test_the_final_scores_say_who_has_won(
+    late: dict[str, tuple[int | None, int | None]], winner: str | None
+) -> None:
+    results = [
+        {"resultTypeKind": kind, "pointsTeam1": home, "pointsTeam2": away}
+        for kind, (home, away) in {"After90Minutes": (1, 1), **late}.items()
+    ]
+    assert read(row(*results)).winner == winner
+    assert read(row(*results, matchIsFinished=False)).winner is None

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.core.text import Sentence
 from app.errors.classify import Outcome
-from app.errors.policy import POLICIES, Plan, plan
+from app.errors.policy import POLICIES, Failures, Plan, plan
 from app.sources.base import Code, Scope
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -182,3 +182,12 @@ def test_a_plan_is_always_possible(
     if decided.again_s is not None:
         assert decided.again_s >= 2
         assert decided.pause_source_s is None or decided.pause_source_s <= decided.again_s
+
+
+def test_each_code_is_counted_by_itself_but_passing_trouble_is_one() -> None:
+    assert Failures().now(Code.TIMEOUT_READ) == 1
+    assert Failures("TIMEOUT_READ", 3).now(Code.TIMEOUT_READ) == 4
+    assert Failures("TIMEOUT_READ", 3).now(Code.SERVER_ERROR) == 4
+    assert Failures("TIMEOUT_READ", 3).now(Code.BLOCKED) == 1
+    assert Failures("BLOCKED", 2).now(Code.TIMEOUT_READ) == 1
+    assert Failures("of another program", 2).now("of another program") == 3

@@ -170,3 +170,18 @@ def test_the_recorded_next_match_has_no_score() -> None:
     (match,) = recorded(NEXT)
     assert (match.status, match.home_score, match.women) == (MatchStatus.SCHEDULED, None, None)
     assert (match.season, match.round, match.country) == ("2025-2026", "21", "England")
+
+
+@pytest.mark.parametrize(
+    ("changes", "winner"),
+    [
+        ({}, "away"),
+        ({"intHomeScore": "1"}, "draw"),
+        ({"intHomeScore": "1", "strStatus": "PEN"}, None),
+        ({"intHomeScore": "2", "strStatus": "AET"}, "home"),
+        ({"strStatus": "2H"}, None),
+        ({"intHomeScore": None}, None),
+    ],
+)
+def test_the_final_score_says_who_has_won(changes: dict[str, object], winner: str | None) -> None:
+    assert read(row(**changes)).winner == winner
