@@ -362,7 +362,7 @@ class Process:
         work = DetailWork(desk, lambda source: at_once(self.limiter.rates(source)))
         self.streams = Streams(self.worker, work, functools.partial(queue.bells, huey))
         self.keeper = Steward(duties_of(self.worker), self.app.app_context)
-        self.steward = Steward(self.duties(), self.app.app_context)
+        self.steward = Steward(self.duties(), self.app.app_context, self.worker.slot_in_s)
         self.live.on_change(self.follow)
         # All this stays: the collector need not look through it again, and less often through the
         # rest. It was a sixth of what an item costs.

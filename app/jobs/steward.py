@@ -28,6 +28,7 @@ from app.sources.models import SourceState
 
 log = logging.getLogger(__name__)
 
+TICK_S = 0.25
 BEAT_S = 5.0
 RING_AGAIN_S = 2.0
 AUDIT_S = 60.0
@@ -48,10 +49,14 @@ class Steward:
     """Runs duties in a thread of its own until stopped, inside `context` (the app's)."""
 
     def __init__(
-        self, duties: Sequence[Duty], context: Callable[[], AbstractContextManager[object]]
+        self,
+        duties: Sequence[Duty],
+        context: Callable[[], AbstractContextManager[object]],
+        soon_s: Callable[[], float] = lambda: TICK_S,  # how long the next pass may wait
     ) -> None:
         self._duties = duties
         self._context = context
+        self._soon_s = soon_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="steward", daemon=True)
 
@@ -66,7 +71,7 @@ class Steward:
             self._thread.join(timeout=5)
 
     def _loop(self) -> None:
-        while not self._stopped.wait(0.25):
+        while not self._stopped.wait(min(max(self._soon_s(), 0.01), TICK_S)):
             with self._context():
                 run_due(self._duties, time.monotonic())
 

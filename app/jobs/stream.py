@@ -84,12 +84,8 @@ class Streams:
         self._for_others: set[int] = set()
         self._lock = threading.Lock()
 
-    def is_at(self, job_id: int) -> bool:
-        """Whether it is in hand here; then the bell for it is one for others."""
-        with self._lock:
-            return self._is_at(job_id)
-
     def _is_at(self, job_id: int) -> bool:
+        """Whether it is in hand here; then the bell for it is one for others."""
         if job_id in self._running:
             self._for_others.add(job_id)
         return job_id in self._running
@@ -242,7 +238,9 @@ class Stream:
 
     def _has_room(self) -> bool:
         """Nothing is added to items that a worker died with: a small hand on purpose."""
-        return self._out <= (0 if self._suspects_out else AT_ONCE + self._spare() // 4)
+        if self._suspects_out:
+            return not self._out and not self._gathered
+        return self._out <= AT_ONCE + self._spare() // 4
 
     def _spare(self) -> int:
         """How many items to have in hand beyond those on their way: work during a write.

@@ -1,6 +1,7 @@
 """One worker process: who it is, what it has in hand, and how it lets go."""
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -152,6 +153,11 @@ class Worker:
         at = time.monotonic() + seconds
         with self._lock:
             self.slot_at = at if self.slot_at is None else min(self.slot_at, at)
+
+    def slot_in_s(self) -> float:
+        """How long until it has; infinite when nobody was sent away."""
+        with self._lock:
+            return math.inf if self.slot_at is None else self.slot_at - time.monotonic()
 
     def slot_is_free(self) -> bool:
         """Whether the time has come for which somebody here was sent away; says it once."""
