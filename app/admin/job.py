@@ -243,7 +243,6 @@ def state_bar(report: JobReport) -> Markup:
 # --- a slice as a file ----------------------------------------------------------------------------
 
 COLUMNS = {
-    "id": lazy_gettext("Number"),
     "key": lazy_gettext("Key"),
     "source": lazy_gettext("Source"),
     "kind": lazy_gettext("Work"),
@@ -255,6 +254,7 @@ COLUMNS = {
     "crashes": lazy_gettext("Crashes"),
     "started_at": lazy_gettext("Started"),
     "finished_at": lazy_gettext("Ended"),
+    "id": lazy_gettext("Item"),  # last: the first column is what people take for the ids
 }
 
 

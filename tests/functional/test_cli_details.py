@@ -116,6 +116,19 @@ def test_bad_input_is_a_sentence_with_exit_code_2_and_no_job(
     assert jobs() == 0
 
 
+def test_the_dry_run_says_which_column_was_read_and_the_wrong_lines_even_if_all_are(
+    app: Flask, tmp_path: Path
+) -> None:
+    file = tmp_path / "job-5.csv"
+    file.write_text("Numara,Anahtar\n1,100001002\n", "utf-8")
+    done = fetch(app, "--file", str(file), "--dry-run")
+    assert "Column read: Anahtar. First ids: 100001002" in done.stdout
+    done = fetch(app, "300-290", "abc")
+    assert done.exit_code == 2
+    assert "Line 1: the range “300-290” runs backwards" in done.stderr
+    assert "Line 2: “abc” is not a match id" in done.stderr
+
+
 def test_twenty_thousand_ids_are_accepted(app: Flask) -> None:
     told = json.loads(fetch(app, "1-20000", "--kind", "event", "--json").stdout)
     assert told["submitted"] == told["items"]["waiting"] == 20_000

@@ -154,6 +154,7 @@ def test_the_ids_of_a_file_are_typed_into_the_form(
     assert ">\n11\n12</textarea>" in answer.text.replace("\r", "")
     assert 'value="ids" checked' in answer.text
     assert "nonsense” is not a match id" in answer.text
+    assert ("First ids: 11, 12" in answer.text) == (name != "ids.txt")
     press(client, **wanted(ids="11\r\n12", do="start", seal=seal_of(answer.text)))
     assert {item.key for item in items_of(jobs()[0].id)} == {"11", "12"}
 

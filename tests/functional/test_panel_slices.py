@@ -17,10 +17,12 @@ from app.admin import export
 from app.core.clock import now
 from app.core.db import reading, transaction
 from app.core.text import N_, Sentence
+from app.fixtures.ids import from_file
 from app.jobs import ledger, steer
 from app.jobs.ledger import Terms
-from app.jobs.models import ItemOutcome, Job, JobItem
+from app.jobs.models import ItemOutcome, Job, JobItem, Trigger
 from app.jobs.moves import Report
+from app.jobs.submit import ItemRequest, JobRequest, submit
 
 HOSTILE = '=HYPERLINK("http://evil.example","Fenerbahçe")'
 
@@ -99,9 +101,9 @@ def test_a_workbook_has_typed_cells_and_no_formula(client: Visitor, job_id: int)
     assert answer.headers["Content-Disposition"] == f"attachment; filename={name}"
     sheet = load_workbook(io.BytesIO(answer.data)).active
     header, *rows = sheet.iter_rows()
-    assert [cell.value for cell in header][:3] == ["Number", "Key", "Source"]
-    assert [row[1].value for row in rows] == keys(job_id)[2:5]
-    number, *_, message, attempts, crashes, started, ended = rows[0]
+    assert [cell.value for cell in header][:3] == ["Key", "Source", "Work"]
+    assert [row[0].value for row in rows] == keys(job_id)[2:5]
+    *_, message, attempts, crashes, started, ended, number = rows[0]
     assert (number.data_type, attempts.value, crashes.value) == ("n", 1, 0)
     assert (message.value, message.data_type, message.quotePrefix) == (HOSTILE, "s", True)
     assert started.is_date
@@ -114,11 +116,24 @@ def _local(value: datetime) -> datetime:
 
 def test_a_csv_opens_in_a_spreadsheet_and_runs_nothing(client: Visitor, job_id: int) -> None:
     answer = client.get(f"/admin/job/{job_id}/items.csv?code=DNS")
-    assert answer.data.startswith(b"\xef\xbb\xbfNumber,Key,Source")
+    assert answer.data.startswith(b"\xef\xbb\xbfKey,Source,Work")
     assert answer.mimetype == "text/csv"
     rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
     assert {row["What happened"] for row in rows} == {f"'{HOSTILE}"}
     assert rows[0]["Ended"] == str(_local(items_of(job_id)[2].finished_at))
+
+
+@pytest.mark.parametrize("language", ["tr", "en"])
+@pytest.mark.parametrize("form", ["xlsx", "csv"])
+def test_the_file_of_a_slice_is_read_back_as_its_keys(app: Flask, form: str, language: str) -> None:
+    with transaction() as session:
+        items = [ItemRequest("detail_event", str(key), "sandbox") for key in (100001002, 100001004)]
+        made = submit(
+            session, JobRequest("fetch_details", items, {}), by="x", trigger=Trigger.PANEL
+        )
+    client = signed_in(app, language=language)
+    content = client.get(f"/admin/job/{made.job_id}/items.{form}").data
+    assert from_file(f"x.{form}", content).ids == ("100001002", "100001004")
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
@@ -221,5 +236,5 @@ def test_ten_thousand_items_are_walked_through_in_steps(client: Visitor) -> None
         session.execute(insert(JobItem), [{**same, "key": str(n)} for n in range(10_000)])
     client.press("/language", language="tr")
     text = client.get(f"/admin/job/{job_id}/items.csv?state=failed").data.decode("utf-8-sig")
-    told = [line.split(",")[1] for line in text.splitlines()[1:]]
+    told = [line.split(",")[0] for line in text.splitlines()[1:]]
     assert told == [str(n) for n in range(10_000)]
