@@ -131,7 +131,10 @@ def test_cancelling_waits_for_what_runs_and_keeps_who_did_it(app: Flask) -> None
 
 def test_a_job_is_paused_and_resumed(app: Flask) -> None:
     job_id = a_job()
-    assert run_json(app, "jobs", "pause", job_id)["waits_for"] == "The job is paused."
+    assert (
+        run_json(app, "jobs", "pause", job_id)["waits_for"]
+        == "The job is paused until somebody resumes it."
+    )
     assert take(job_id) == []
     assert run_json(app, "jobs", "resume", job_id)["paused_at"] is None
     assert take(job_id)

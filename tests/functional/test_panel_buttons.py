@@ -7,15 +7,15 @@ from collection import an_error, fill
 from factories import a_job, items_of
 from flask import Flask
 from panel import Visitor, signed_in
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.accounts.models import Role
 from app.admin import fetch
-from app.admin.dashboard import Facts, judge
+from app.admin.dashboard import Facts, judge, last_fetch
 from app.core.clock import now
 from app.core.db import reading, transaction
 from app.core.text import Sentence
-from app.fixtures.models import FixtureDay
+from app.fixtures.models import FixtureDay, MatchDetail
 from app.jobs import ledger
 from app.jobs.ledger import Terms
 from app.jobs.models import ItemOutcome, ItemState, Job
@@ -340,6 +340,33 @@ def test_the_worst_comes_first() -> None:
     wrong = _facts(submitted=5, workers=0, paused=[state], errors=[("DNS", 2)])
     levels = [finding.level for finding in judge(wrong)]
     assert levels == ["bad", "warn", "warn", "warn"]
+
+
+def test_two_wrong_jobs_that_make_a_right_sum_are_both_named_and_led_to(
+    app: Flask, client: Visitor
+) -> None:
+    app.extensions.pop("fikstur-books", None)  # the answer of a minute
+    more, less = a_job(days=3), a_job(days=3)
+    with transaction() as session:
+        session.execute(update(Job).where(Job.id == more).values(submitted=1))
+        session.execute(update(Job).where(Job.id == less).values(submitted=5))
+    page = client.text("/admin/")
+    assert f"Job {more}: 1 items were submitted, 3 are there" in page
+    assert f"Job {less}: 5 items were submitted, 3 are there" in page
+    shown = page.split('id="board"')[0]
+    for job_id in (more, less):
+        assert f'<a href="/admin/job/{job_id}">Show</a>' in shown
+        job = client.text(f"/admin/job/{job_id}")
+        assert '<p class="books wrong">' in job
+        assert ">all 3</a>" in job
+
+
+def test_the_last_good_answer_may_be_one_of_details(app: Flask) -> None:
+    head = {"source": "sandbox", "source_id": "1", "kind": "event", "code": "OK", "missing": ""}
+    with transaction() as session:
+        session.add(MatchDetail(**head, fetched_at=now(), looked_at=now()))
+    with reading() as session:
+        assert last_fetch(session) is not None
 
 
 def test_waiting_without_a_worker_is_bad_and_says_what_to_do() -> None:
