@@ -87,8 +87,11 @@ def fetch(  # noqa: PLR0913  click hands over one argument per option
         at = _standing(session, the_source.name)
     least_s = at.least_time_s(plan.requests)
     costs = {**_costs(plan, found), "limit": at.limit, "least_s": least_s}
+    costs["remarks"] = [remark.to(language()) for remark in at.remarks]
     _say_costs(plan, found)
     say(N_("Time: %(time)s."), time=_in_words(at.limit, least_s))
+    for remark in at.remarks:
+        tell(remark)
     if dry_run or plan.job is None:
         answer({"id": None, **costs}, lambda: None)
         return

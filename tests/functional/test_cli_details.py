@@ -6,13 +6,14 @@ from commands import run, run_json
 from fakes import FakeOutside, a_desk, answer, stream_all, work_all
 from flask import Flask
 from shapes import a_list, a_match, the_api
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.core.clock import now
 from app.core.db import reading, transaction
 from app.jobs.models import Job, JobItem
 from app.sources import pace
 from app.sources.models import SourceState
+from app.sources.pause import pause_by_hand, reset
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
@@ -74,6 +75,20 @@ def test_a_dry_run_counts_from_the_next_free_slot(app: Flask) -> None:
     ask = ["details", "fetch", "--source", "sofascore", "--kind", "event", "--dry-run"]
     assert 659 - 60 < run_json(app, *ask, "1-60")["least_s"] <= 659
     assert "at once" not in run(app, *ask, "1").stdout
+
+
+def test_a_dry_run_says_that_the_source_is_paused_and_slowed_down(app: Flask) -> None:
+    with transaction() as session:
+        pause_by_hand(session, "sofascore", "ece", now())
+        session.execute(update(SourceState).values(factor=0.5))
+    ask = ["details", "fetch", "--source", "sofascore", "--kind", "event", "--dry-run", "1"]
+    said = run(app, *ask).stdout
+    assert "Source sofascore is paused (PAUSED) until somebody resumes it." in said
+    assert "50% of the limit for now" in said
+    assert len(run_json(app, *ask)["remarks"]) == 2
+    with transaction() as session:
+        reset(session, "sofascore")
+    assert run_json(app, *ask)["remarks"] == []
 
 
 def test_the_matches_of_stored_days_that_lack_details(app: Flask) -> None:

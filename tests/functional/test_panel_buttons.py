@@ -289,6 +289,22 @@ def test_a_breaker_is_seen_and_closed_by_resuming(client: Visitor) -> None:
         assert session.get_one(SourceState, "sandbox").opens == 0
 
 
+def test_a_reset_clears_the_pause_the_breaker_and_the_slower_speed(client: Visitor) -> None:
+    slow = {"factor": 0.125, "factor_at": now(), "pauses": 3}
+    with transaction() as session:
+        for _ in range(10):
+            breaker.note(session, "sandbox", Code.TIMEOUT_READ, now())
+        session.execute(update(SourceState).values(**slow))
+    assert "sandbox/reset" in client.text("/admin/sources/")
+    assert "is reset: asked again" in client.press("/admin/sources/sandbox/reset").text
+    with reading() as session:
+        left = session.get_one(SourceState, "sandbox")
+    assert (left.paused_until, left.opens, left.failures, left.pauses) == (None, 0, 0, 0)
+    assert left.factor == 1
+    assert "sandbox/reset" not in client.text("/admin/sources/")
+    assert "nothing to reset" in client.press("/admin/sources/sandbox/reset").text
+
+
 # --- who may --------------------------------------------------------------------------------------
 
 
@@ -313,6 +329,7 @@ def test_a_viewer_sees_no_button_and_is_refused(app: Flask) -> None:
         f"/admin/job/{job_id}/resume",
         "/admin/sources/sandbox/pause",
         "/admin/sources/sandbox/resume",
+        "/admin/sources/sandbox/reset",
     ):
         answer = viewer.press(url, id=error, date="2025-05-05")
         assert answer.status_code == 403, url

@@ -18,6 +18,7 @@ from app.fixtures.ids import MOST_BYTES
 from app.fixtures.models import MatchDetail, MatchIncident, MatchPlayer, MatchStatistic
 from app.jobs.models import Job
 from app.sources.limits import Rate, least_time_s
+from app.sources.pause import pause_by_hand
 
 PAGE = "/admin/details/"
 KINDS = ("event", "statistics", "incidents", "lineups")
@@ -244,6 +245,13 @@ def test_a_limit_is_told_with_the_time_it_costs(client: Visitor) -> None:
     answer = press(client, **wanted(**form))
     assert "limit of 1/1" in numbers(answer.text)["Time"]
     assert "2 minutes" in numbers(answer.text)["Time"]
+
+
+def test_a_paused_source_is_told_before_anything_starts(client: Visitor) -> None:
+    with transaction() as session:
+        pause_by_hand(session, "sandbox", "ece", now())
+    page = press(client, **wanted(ids="1")).text.split('id="result"')[1]
+    assert "Source sandbox is paused (PAUSED) until somebody resumes it." in page
 
 
 # --- from other pages -----------------------------------------------------------------------------
