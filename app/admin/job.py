@@ -26,7 +26,16 @@ from app.core.text import N_, RequestError, Sentence
 from app.jobs import steer
 from app.jobs.models import ItemOutcome, ItemState, JobItem
 from app.jobs.report import JobReport, job_report, timeline
-from app.jobs.slices import RETRIABLE, Slice, count_retriable, each_item, list_slice, retry_slice
+from app.jobs.slices import (
+    RETRIABLE,
+    Retriable,
+    Slice,
+    count_retriable,
+    each_item,
+    list_slice,
+    retry_jobs,
+    retry_slice,
+)
 from app.sources.models import RequestLog
 
 ITEMS_PER_PAGE = 50
@@ -172,7 +181,8 @@ def shown(job_id: int) -> dict[str, Any]:
     with reading() as session:
         report = _report(session, job_id)
         items = list_slice(session, wanted, after=after, most=ITEMS_PER_PAGE + 1)
-        retriable = _retriable(session, wanted, report)
+        retriable = _retriable(session, wanted)
+        retries = retry_jobs(session, job_id)
     chosen = {name: value for name in TABLES if (value := getattr(wanted, name)) is not None}
     folder = current_app.config["FIKSTUR"].backup.folder
     return {
@@ -181,7 +191,8 @@ def shown(job_id: int) -> dict[str, Any]:
         "slice": wanted,
         "chosen": chosen,
         "in_slice": _count(report, wanted),
-        "retriable": retriable if login.may(Permission.FETCH) else 0,
+        "retriable": retriable if login.may(Permission.FETCH) else Retriable(0, 0),
+        "retries": retries,
         "state_bar": state_bar(report),
         "after": after,
         "items": items[:ITEMS_PER_PAGE],
@@ -192,12 +203,10 @@ def shown(job_id: int) -> dict[str, Any]:
     }
 
 
-def _retriable(session: Session, wanted: Slice, report: JobReport) -> int:
+def _retriable(session: Session, wanted: Slice) -> Retriable:
     """How many of the slice "Retry this slice" would try again; none where it is not offered."""
-    if wanted.code is not None:
-        return count_retriable(session, wanted)
-    retry_makes_sense = wanted.state in RETRIABLE and wanted.outcome is None
-    return report.items[str(wanted.state)] if retry_makes_sense else 0
+    retry_makes_sense = wanted.state in {None, *RETRIABLE} and wanted.outcome is None
+    return count_retriable(session, wanted) if retry_makes_sense else Retriable(0, 0)
 
 
 def _count(report: JobReport, wanted: Slice) -> int | None:

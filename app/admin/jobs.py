@@ -49,7 +49,7 @@ def progress(job: Job) -> Markup:
 
 def state(job: Job) -> Markup:
     """The state; paused is what a person wants to know first."""
-    shown = look.badge(job.state, words.JOB_STATES)
+    shown = look.job_badge(job.state, g.job_sums.get(job.id, {}))
     if job.paused_at is not None and job.finished_at is None:
         shown += Markup(" ") + look.mark("odd", gettext("paused"), "player-pause")
     return shown

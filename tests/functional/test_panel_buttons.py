@@ -249,7 +249,7 @@ def test_items_are_paged_by_state(client: Visitor) -> None:
 def test_cancel_pause_and_resume(client: Visitor) -> None:
     job_id = a_job(days=3)
     page = client.text(f"/admin/job/{job_id}")
-    assert f'data-confirm="Cancel job {job_id} with its 3 items?"' in page
+    assert f'data-confirm="Cancel job {job_id}? 3 items are still open."' in page
     assert "is paused" in client.press(f"/admin/job/{job_id}/pause").text
     assert jobs()[0].paused_at is not None
     assert "goes on" in client.press(f"/admin/job/{job_id}/resume").text

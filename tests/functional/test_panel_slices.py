@@ -209,12 +209,29 @@ def test_what_another_job_tries_is_left_out_and_told(client: Visitor, job_id: in
 def test_a_slice_without_anything_to_retry_has_no_button_and_is_refused(
     client: Visitor, job_id: int
 ) -> None:
-    for query in ("", "state=done", "outcome=stored", "code=TIMEOUT_READ"):
-        assert "Retry this slice" not in client.text(f"/admin/job/{job_id}?{query}")
+    for query in ("state=done", "outcome=stored", "code=TIMEOUT_READ"):
+        assert "/retry" not in client.text(f"/admin/job/{job_id}?{query}")
     said = client.press(f"/admin/job/{job_id}/retry", outcome="stored").text
     assert "has ended without being done" in said
     client.press("/admin/job/4242/retry", state="failed")
     assert last_job().id == job_id
+
+
+def test_all_that_was_not_done_is_tried_again_and_the_job_leads_to_who_does(
+    client: Visitor, job_id: int
+) -> None:
+    url = f"/admin/job/{job_id}"
+    page = client.text(url)
+    assert "Retry what was not done (4)" in page
+    assert "partly done" in page
+    assert "partly done" in client.text("/admin/jobs/")
+    client.press(f"{url}/retry")
+    again = last_job()
+    assert [item.key for item in items_of(again.id)] == keys(job_id)[2:]
+    page = client.text(url)
+    assert f'<a href="/admin/job/{again.id}">Job {again.id}</a>' in page.split('id="retries"')[1]
+    assert "4 items are done since or in hand of other jobs" in page
+    assert "/retry" not in page
 
 
 def test_a_viewer_may_export_but_not_retry(app: Flask, job_id: int) -> None:
