@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext, ngettext
 from markupsafe import Markup
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -23,9 +23,11 @@ from app.backups.present import step_told
 from app.backups.progress import in_hand
 from app.core.db import persist, reading
 from app.core.text import N_, RequestError, Sentence
+from app.errors.models import FixtureError
+from app.fixtures.models import Match, RawAnswer
 from app.jobs import steer
 from app.jobs.models import ItemOutcome, ItemState, JobItem
-from app.jobs.report import JobReport, job_report, timeline
+from app.jobs.report import JobReport, job_report, requests_of, timeline, why_item_waits
 from app.jobs.slices import (
     RETRIABLE,
     Retriable,
@@ -36,10 +38,8 @@ from app.jobs.slices import (
     retry_jobs,
     retry_slice,
 )
-from app.sources.models import RequestLog
 
 ITEMS_PER_PAGE = 50
-MOST_REQUESTS = 200
 EVERY_S = 2
 _ID = f"<int(max={MOST_ID}):job_id>"
 
@@ -79,13 +79,12 @@ class JobView(PanelView):
             if item is None or item.job_id != job_id:
                 refuse(404, Sentence(N_("There is no item %(id)s in this job."), {"id": item_id}))
             events = timeline(session, item_id)
-            requests = session.scalars(
-                select(RequestLog)
-                .where(RequestLog.item_id == item_id)
-                .order_by(RequestLog.id)
-                .limit(MOST_REQUESTS)
-            ).all()
-        return self.render("panel/item.html", item=item, events=events, requests=requests)
+            parts = {
+                "requests": requests_of(session, item_id),
+                "waits_for": why_item_waits(session, item),
+                "links": leads(session, item),
+            }
+        return self.render("panel/item.html", item=item, events=events, **parts)
 
     @expose(f"/{_ID}/items.xlsx")
     def items_xlsx(self, job_id: int) -> Response:
@@ -153,18 +152,44 @@ class JobView(PanelView):
         return redirect(url_for(".page", job_id=job_id))
 
 
+def leads(session: Session, item: JobItem) -> list[tuple[str, str]]:
+    """What there is of an item elsewhere: the words of each link, and its address."""
+    match = select(Match.id).where(Match.source == item.source, Match.source_id == item.key)
+    answer = (
+        select(func.max(RawAnswer.id))
+        .where(RawAnswer.source == item.source, RawAnswer.key == item.key)
+        .where(RawAnswer.kind == item.kind)
+    )
+    error = select(FixtureError.id).where(
+        FixtureError.source == item.source,
+        FixtureError.kind == item.kind,
+        FixtureError.key == item.key,
+        FixtureError.resolved_at.is_(None),
+    )
+    places = (
+        (gettext("Match"), "matches.details_view", match),
+        (gettext("Raw answer"), "answers.details_view", answer),
+        (gettext("Open error"), "errors.details_view", error),
+    )
+    found = [(name, place, session.scalar(query)) for name, place, query in places]
+    return [(name, url_for(place, id=number)) for name, place, number in found if number]
+
+
 def slice_of(job_id: int, values: Mapping[str, str]) -> Slice:
     """The slice an address or a form asks for; what nobody knows is left out."""
-    asked = {name: values.get(name, "") for name in TABLES}
+    asked = {name: values.get(name, "").strip() for name in ASKED}
     known = {name: value for name, value in asked.items() if _is_known(name, value)}
     return Slice(job_id, **known)
 
 
 def _is_known(name: str, value: str) -> bool:
-    # Codes may be older than the taxonomy.
+    # Codes may be older than the taxonomy; a key is a day or the id of a match.
+    if name == "key":
+        return bool(_KEY.fullmatch(value))
     return value in TABLES[name] or (name == "code" and bool(_CODE.fullmatch(value)))
 
 
+_KEY = re.compile(r"[\w:.-]{1,100}")
 _CODE = re.compile(r"[A-Z_]{1,30}")
 # What a slice can be made of, and the words for it.
 TABLES: dict[str, dict[str, str]] = {
@@ -172,6 +197,7 @@ TABLES: dict[str, dict[str, str]] = {
     "outcome": words.OUTCOMES,
     "code": words.CODES,
 }
+ASKED = (*TABLES, "key")
 
 
 def shown(job_id: int) -> dict[str, Any]:
@@ -183,7 +209,7 @@ def shown(job_id: int) -> dict[str, Any]:
         items = list_slice(session, wanted, after=after, most=ITEMS_PER_PAGE + 1)
         retriable = _retriable(session, wanted)
         retries = retry_jobs(session, job_id)
-    chosen = {name: value for name in TABLES if (value := getattr(wanted, name)) is not None}
+    chosen = {name: value for name in ASKED if (value := getattr(wanted, name)) is not None}
     folder = current_app.config["FIKSTUR"].backup.folder
     return {
         "report": report,
@@ -211,6 +237,8 @@ def _retriable(session: Session, wanted: Slice) -> Retriable:
 
 def _count(report: JobReport, wanted: Slice) -> int | None:
     """How many items the slice has, where the sums of the job say it."""
+    if wanted.key is not None:
+        return None
     sums = {"state": report.items, "outcome": report.outcomes, "code": report.errors}
     asked = [(name, value) for name in sums if (value := getattr(wanted, name)) is not None]
     if not asked:
@@ -269,7 +297,7 @@ COLUMNS = {
 
 def export_items(wanted: Slice, form: str) -> Response:
     """The slice as a file to keep; 404 when there is no such job."""
-    chosen = [value for name in TABLES if (value := getattr(wanted, name)) is not None]
+    chosen = [value for name in ASKED if (value := getattr(wanted, name)) is not None]
     with reading() as session:
         _report(session, wanted.job_id)
         name = "-".join(["job", str(wanted.job_id), *chosen])

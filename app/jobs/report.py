@@ -22,7 +22,7 @@ from app.jobs.models import (
     Worker,
 )
 from app.sources.limits import slowed, told_rates
-from app.sources.models import SourceState
+from app.sources.models import RequestLog, SourceState
 from app.sources.pause import UNTIL_RESUMED, pause_of
 
 WORKER_ALIVE_S = 20
@@ -159,12 +159,32 @@ def waits_for(session: Session, job: Job, items: dict[str, int], now: datetime) 
         return Sentence(N_("The next try is in %(seconds)s seconds."), {"seconds": seconds})
     if not live_workers(session):
         return Sentence(N_("No worker is running. Start one: flask --app wsgi worker"))
-    return _paced(session, job) or Sentence(N_("It waits for a free worker."))
+    return _paced(session, _waiting_sources(session, job.id)) or _FREE_WORKER
 
 
-def _paced(session: Session, job: Job) -> Sentence | None:
+_FREE_WORKER = Sentence(N_("It waits for a free worker."))
+
+
+def why_item_waits(session: Session, item: JobItem) -> Sentence | None:
+    """As `waits_for` says it of a job; None when the item does not wait."""
+    now, job = current_time(session), session.get_one(Job, item.job_id)
+    if item.state != ItemState.WAITING:
+        return None
+    if job.paused_at is not None:
+        return Sentence(N_("The job is paused until somebody resumes it."))
+    if item.source and pause_of(session, item.source, now):
+        return _why_held(session, session.get_one(SourceState, item.source), now)
+    if item.not_before > now:
+        seconds = max(round((item.not_before - now).total_seconds()), 1)
+        return Sentence(N_("The next try is in %(seconds)s seconds."), {"seconds": seconds})
+    if not live_workers(session):
+        return Sentence(N_("No worker is running. Start one: flask --app wsgi worker"))
+    return _paced(session, [item.source]) or _FREE_WORKER
+
+
+def _paced(session: Session, sources: Sequence[str | None]) -> Sentence | None:
     """That a limit sets the pace; None when no source that is waited for has one."""
-    source = next(filter(told_rates, _waiting_sources(session, job.id)), None)
+    source = next(filter(told_rates, sources), None)
     if source is None:
         return None
     rates, state = told_rates(source), session.get(SourceState, source)
@@ -258,12 +278,20 @@ def list_jobs(
 
 
 def list_items(
-    session: Session, job_id: int, *, state: str | None = None, after: int = 0, most: int = 100
+    session: Session,
+    job_id: int,
+    *,
+    state: str | None = None,
+    key: str | None = None,
+    after: int = 0,
+    most: int = 100,
 ) -> Sequence[JobItem]:
     """Items of a job as they were asked for; `after` is the last id of the page before."""
     wanted = select(JobItem).where(JobItem.job_id == job_id, JobItem.id > after)
     if state is not None:
         wanted = wanted.where(JobItem.state == state)
+    if key is not None:
+        wanted = wanted.where(JobItem.key == key)
     return session.scalars(wanted.order_by(JobItem.id).limit(most)).all()
 
 
@@ -272,6 +300,12 @@ def timeline(session: Session, item_id: int) -> Sequence[JobEvent]:
     return session.scalars(
         select(JobEvent).where(JobEvent.item_id == item_id).order_by(JobEvent.id)
     ).all()
+
+
+def requests_of(session: Session, item_id: int, most: int = 200) -> Sequence[RequestLog]:
+    """The requests made for an item, oldest first, as long as they are kept."""
+    query = select(RequestLog).where(RequestLog.item_id == item_id)
+    return session.scalars(query.order_by(RequestLog.id).limit(most)).all()
 
 
 def live_workers(session: Session) -> Sequence[Worker]:

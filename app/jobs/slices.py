@@ -26,12 +26,13 @@ class Slice:
     state: str | None = None
     outcome: str | None = None
     code: str | None = None
+    key: str | None = None
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
         """What the items fulfil; the counts of `jobs.report.sums` are of the same."""
         found: list[ColumnElement[bool]] = [JobItem.job_id == self.job_id]
-        for column in (JobItem.state, JobItem.outcome, JobItem.code):
+        for column in (JobItem.state, JobItem.outcome, JobItem.code, JobItem.key):
             if (value := getattr(self, column.key)) is not None:
                 found.append(column == value)
         if self.code is not None:

@@ -6,17 +6,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from collection import an_error
 from factories import a_job, items_of
 from flask import Flask
 from openpyxl import load_workbook
 from panel import Visitor, signed_in
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from app.accounts.models import Role
 from app.admin import export
 from app.core.clock import now
 from app.core.db import reading, transaction
 from app.core.text import N_, Sentence
+from app.errors.models import FixtureError
 from app.fixtures.ids import from_file
 from app.jobs import ledger, steer
 from app.jobs.ledger import Terms
@@ -232,6 +234,28 @@ def test_all_that_was_not_done_is_tried_again_and_the_job_leads_to_who_does(
     assert f'<a href="/admin/job/{again.id}">Job {again.id}</a>' in page.split('id="retries"')[1]
     assert "4 items are done since or in hand of other jobs" in page
     assert "/retry" not in page
+
+
+def test_an_item_is_found_by_its_key(client: Visitor, job_id: int) -> None:
+    key = keys(job_id)[3]
+    assert shown(client, job_id, f"key={key}") == [key]
+    assert shown(client, job_id, f"key={key}&state=done") == []
+    assert f'value="{key}"' in client.text(f"/admin/job/{job_id}?key={key}")
+
+
+def test_an_item_says_why_it_waits_and_leads_to_its_error(client: Visitor) -> None:
+    error, made = an_error("2025-05-01"), a_job(days=1)
+    (item,) = items_of(made)
+    with transaction() as session:
+        session.execute(update(FixtureError).where(FixtureError.id == error).values(key=item.key))
+    page = client.text(f"/admin/job/{made}/item/{item.id}")
+    assert "No worker is running" in page
+    assert f"/admin/errors/details/?id={error}" in page
+    with transaction() as session:
+        steer.pause(session, made)
+    page = client.text(f"/admin/job/{made}/item/{item.id}")
+    assert "The job is paused until somebody resumes it." in page
+    assert "Next try" not in page
 
 
 def test_a_viewer_may_export_but_not_retry(app: Flask, job_id: int) -> None:
