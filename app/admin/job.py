@@ -302,13 +302,24 @@ def export_items(wanted: Slice, form: str) -> Response:
         _report(session, wanted.job_id)
         name = "-".join(["job", str(wanted.job_id), *chosen])
         header = [str(text) for text in COLUMNS.values()]
-        return export.download(name, form, header, _rows(session, wanted))
+        title = gettext("Job %(id)s", id=wanted.job_id)
+        return export.download(name, form, header, _rows(session, wanted), title)
 
 
 def _rows(session: Session, wanted: Slice) -> Iterator[Sequence[export.Value]]:
-    """States and codes as they are, for programs; the message in the language of the page."""
+    """In the words of the page, as every list; only the codes are the same in all languages."""
     for item in each_item(session, wanted):
-        yield [say(item.message) if name == "message" else getattr(item, name) for name in COLUMNS]
+        yield [_value(item, name) for name in COLUMNS]
+
+
+def _value(item: Any, name: str) -> export.Value:
+    value: export.Value = getattr(item, name)
+    if name == "message":
+        return say(item.message)
+    return look.word(_WORDS[name], value) if name in _WORDS and isinstance(value, str) else value
+
+
+_WORDS = {"kind": words.KINDS, "state": words.ITEM_STATES, "outcome": words.OUTCOMES}
 
 
 def _report(session: Session, job_id: int) -> JobReport:

@@ -42,9 +42,11 @@ def job_link(job: Job) -> Markup:
 
 
 def progress(job: Job) -> Markup:
-    """The bar and the number of items."""
-    bar = look.bar(g.job_sums.get(job.id, {}), job.submitted)
-    return Markup('{} <span class="aside">{}</span>').format(bar, look.number(job.submitted))
+    """The bar, and how many of the items are done."""
+    sums = g.job_sums.get(job.id, {})
+    done, of = look.number(sums.get(ItemState.DONE, 0)), look.number(job.submitted)
+    told = Markup('{} <span class="aside">{} / {}</span>')
+    return told.format(look.bar(sums, job.submitted), done, of)
 
 
 def state(job: Job) -> Markup:
@@ -119,7 +121,6 @@ class JobsView(ListView):
         "requested_by",
         "trigger",
         "submitted_at",
-        "started_at",
         "finished_at",
     )
     column_labels = {  # noqa: RUF012  as Flask-Admin wants it
@@ -131,7 +132,6 @@ class JobsView(ListView):
         "requested_by": lazy_gettext("Requested by"),
         "trigger": lazy_gettext("Came from"),
         "submitted_at": lazy_gettext("Submitted"),
-        "started_at": lazy_gettext("Started"),
         "finished_at": lazy_gettext("Ended"),
     }
     column_formatters = {  # noqa: RUF012

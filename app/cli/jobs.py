@@ -121,7 +121,7 @@ def _show_sums(report: JobReport) -> None:
     for code, count in sorted(report.errors.items()):
         click.echo(f"  {code}: {count}")
     if report.rate is not None:
-        say(N_("%(rate)s per second"), rate=f"{report.rate:.1f}")
+        say(N_("%(rate)s per second"), rate=round(report.rate, 1))
     if report.waits_for is not None:
         tell(report.waits_for)
     if not report.balanced:

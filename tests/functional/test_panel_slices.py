@@ -102,7 +102,11 @@ def test_a_workbook_has_typed_cells_and_no_formula(client: Visitor, job_id: int)
     name = f"job-{job_id}-failed.xlsx"
     assert answer.headers["Content-Disposition"] == f"attachment; filename={name}"
     sheet = load_workbook(io.BytesIO(answer.data)).active
+    assert (sheet.title, sheet.freeze_panes) == (f"Job {job_id}", "A2")
+    assert sheet.auto_filter.ref == "A1:L4"
+    assert sheet.column_dimensions["A"].width >= len("2025-05-05")
     header, *rows = sheet.iter_rows()
+    assert {row[3].value for row in rows} == {"failed"}
     assert [cell.value for cell in header][:3] == ["Key", "Source", "Work"]
     assert [row[0].value for row in rows] == keys(job_id)[2:5]
     *_, message, attempts, crashes, started, ended, number = rows[0]
@@ -122,6 +126,7 @@ def test_a_csv_opens_in_a_spreadsheet_and_runs_nothing(client: Visitor, job_id: 
     assert answer.mimetype == "text/csv"
     rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
     assert {row["What happened"] for row in rows} == {f"'{HOSTILE}"}
+    assert rows[0]["State"] == "failed"
     assert rows[0]["Ended"] == str(_local(items_of(job_id)[2].finished_at))
 
 
@@ -277,5 +282,6 @@ def test_ten_thousand_items_are_walked_through_in_steps(client: Visitor) -> None
         session.execute(insert(JobItem), [{**same, "key": str(n)} for n in range(10_000)])
     client.press("/language", language="tr")
     text = client.get(f"/admin/job/{job_id}/items.csv?state=failed").data.decode("utf-8-sig")
+    assert ",başarısız," in text.splitlines()[1]
     told = [line.split(",")[0] for line in text.splitlines()[1:]]
     assert told == [str(n) for n in range(10_000)]
