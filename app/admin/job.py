@@ -23,6 +23,7 @@ from app.backups.present import step_told
 from app.backups.progress import in_hand
 from app.core.db import persist, reading
 from app.core.text import N_, RequestError, Sentence
+from app.drill.models import DrillReceipt
 from app.errors.models import FixtureError
 from app.fixtures.models import Match, RawAnswer
 from app.jobs import steer
@@ -209,6 +210,8 @@ def shown(job_id: int) -> dict[str, Any]:
         items = list_slice(session, wanted, after=after, most=ITEMS_PER_PAGE + 1)
         retriable = _retriable(session, wanted)
         retries = retry_jobs(session, job_id)
+        receipt = select(DrillReceipt.id).where(DrillReceipt.job_id == job_id)
+        receipt_id = session.scalar(receipt.limit(1)) if report.job.kind == "drill_chaos" else None
     chosen = {name: value for name in ASKED if (value := getattr(wanted, name)) is not None}
     folder = current_app.config["FIKSTUR"].backup.folder
     return {
@@ -219,6 +222,7 @@ def shown(job_id: int) -> dict[str, Any]:
         "in_slice": _count(report, wanted),
         "retriable": retriable if login.may(Permission.FETCH) else Retriable(0, 0),
         "retries": retries,
+        "receipt_id": receipt_id,
         "state_bar": state_bar(report),
         "after": after,
         "items": items[:ITEMS_PER_PAGE],

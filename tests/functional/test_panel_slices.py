@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from collection import an_error
 from factories import a_job, items_of
-from flask import Flask
+from flask import Flask, url_for
 from openpyxl import load_workbook
 from panel import Visitor, signed_in
 from sqlalchemy import insert, select, update
@@ -18,6 +18,7 @@ from app.admin import export
 from app.core.clock import now
 from app.core.db import reading, transaction
 from app.core.text import N_, Sentence
+from app.drill.models import DrillReceipt
 from app.errors.models import FixtureError
 from app.fixtures.ids import from_file
 from app.jobs import ledger, steer
@@ -261,6 +262,16 @@ def test_an_item_says_why_it_waits_and_leads_to_its_error(client: Visitor) -> No
     page = client.text(f"/admin/job/{made}/item/{item.id}")
     assert "The job is paused until somebody resumes it." in page
     assert "Next try" not in page
+
+
+def test_the_job_of_a_drill_leads_to_its_receipt(client: Visitor) -> None:
+    made = a_job(kind="drill_chaos")
+    assert "/admin/drill/receipt" not in client.text(f"/admin/job/{made}")
+    with transaction() as session:
+        session.add(DrillReceipt(id=7, job_id=made, at=now(), passed=True, facts={}))
+    with client.application.test_request_context():
+        address = url_for("drill.receipt", receipt_id=7)
+    assert f'href="{address}"' in client.text(f"/admin/job/{made}")
 
 
 def test_a_viewer_may_export_but_not_retry(app: Flask, job_id: int) -> None:
