@@ -115,6 +115,7 @@ def test_start_submits_exactly_what_was_shown(client: Visitor) -> None:
     assert [(item.kind, item.key) for item in items_of(job.id)] == expected
     again = press(client, **form)
     assert numbers(again.text)["− in hand already"] == "6"
+    assert f'<a href="/admin/job/{job.id}">' in again.text.split("in hand already")[1]
     assert "Nothing is left to fetch" in again.text
     assert 'value="start"' not in again.text
 
@@ -168,6 +169,8 @@ def test_the_matches_of_stored_days_are_asked_only_for_what_they_lack(client: Vi
     days = {"how": "days", "from": "2025-05-01", "to": "2025-05-05"}
     page = press(client, **wanted(**days)).text
     assert numbers(page)["= To do"] == "6"
+    assert "4 of these days were never fetched" in page
+    assert "2025-05-01, 2025-05-02, 2025-05-03, 2025-05-04" in page
     press(client, **wanted(**days), do="start", seal=seal_of(page))
     (job,) = jobs()
     assert {(i.kind, i.key) for i in items_of(job.id)} == {
