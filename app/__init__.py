@@ -18,10 +18,12 @@ def create_app(config: "Config", *, edges: bool = True, panel: bool = True) -> "
     from app.core import log
     from app.core.db import init_db
     from app.core.text import read_times_in
+    from app.sources.limits import tell_rates
 
     log.set_up(config.log_level, config.log_format)
     log.hide(config)
     read_times_in(config.time_zone)
+    tell_rates(config)
     app = Flask("app")
     app.config["SECRET_KEY"] = config.secret_key
     app.config["FIKSTUR"] = config
@@ -47,11 +49,13 @@ def follow_settings(app: "Flask", config: "Config") -> None:
     from app.core import log
     from app.core.text import read_times_in
     from app.settings.live import Live
+    from app.sources.limits import tell_rates
 
     def apply(changed: "Config") -> None:
         log.hide(changed)
         app.config["FIKSTUR"] = changed
         read_times_in(changed.time_zone)
+        tell_rates(changed)
 
     def before_request() -> None:
         if request.endpoint != "static":

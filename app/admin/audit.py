@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import flash, request
 from flask_admin import expose
-from flask_babel import lazy_gettext
+from flask_babel import gettext, lazy_gettext
 from werkzeug.wrappers import Response
 
 from app.accounts.permissions import Permission
@@ -71,7 +71,7 @@ class AuditView(PanelView):
         """What the filters show, all of it, as a file."""
         asked = {name: request.args.get(name, "").strip() for name in FIELDS}
         header = [str(text) for text in COLUMNS.values()]
-        return export.download("audit", form, header, _rows(wanted(asked)))
+        return export.download("audit", form, header, _rows(wanted(asked)), gettext("Audit"))
 
 
 def wanted(form: Mapping[str, str]) -> Filter:

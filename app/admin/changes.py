@@ -35,7 +35,7 @@ def told(field: str, value: str | None) -> Any:
         return gettext("nothing")
     if field == "kickoff":
         return _moment(value)
-    tables = {"status": words.STATUSES, "decided_by": words.DECIDED}
+    tables = {"status": words.STATUSES, "decided_by": words.DECIDED, "winner": words.WINNERS}
     return look.word(tables.get(field, {}), value)
 
 

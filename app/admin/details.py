@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from flask import Flask, current_app, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, ngettext
 from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -25,12 +25,14 @@ from app.core.db import reading
 from app.core.many import one_of
 from app.core.text import N_, RequestError, Sentence
 from app.fixtures import ids
-from app.fixtures.details_request import DetailsPlan, checked_kinds, details_plan
+from app.fixtures.details_request import DetailsPlan, checked_kinds, details_plan, holders
 from app.fixtures.models import Match
 from app.fixtures.request import days_between, parse_day
 from app.sources.base import Source
 from app.sources.present import Standing, standing
 
+MOST_GAPS = 10  # days that are named
+MOST_HOLDERS = 5
 WAYS = ("ids", "file", "days")
 TOO_MUCH = N_("At most %(most)s MB can be sent at once. Give the ids in parts.")
 
@@ -167,6 +169,26 @@ def _together(plans: Sequence[DetailsPlan], matches: int) -> DetailsPlan:
     )
 
 
+def holders_of(session: Session, wanted: Wish, plan: DetailsPlan) -> Sequence[int]:
+    """The jobs that have what is left out in hand; of pasted ids only, for days are not few."""
+    if not plan.in_hand or wanted.found is None:
+        return ()
+    return holders(session, wanted.source.name, wanted.kinds, wanted.found.ids)[:MOST_HOLDERS]
+
+
+def _tell_gaps(days: Sequence[date]) -> None:
+    if not days or request.form.get("do") == "start":
+        return
+    text = ngettext(
+        "%(num)s of these days was never fetched, so its matches are not known: %(days)s",
+        "%(num)s of these days were never fetched, so their matches are not known: %(days)s",
+        len(days),
+        days=", ".join(day.isoformat() for day in days[:MOST_GAPS])
+        + (", …" if len(days) > MOST_GAPS else ""),
+    )
+    flash(text, "info")
+
+
 def seal(plan: DetailsPlan) -> str:
     """The same for the same items: what is started must be what was shown."""
     digest = hashlib.sha256()
@@ -204,6 +226,7 @@ class Shown:
     wish: Wish
     plan: DetailsPlan
     standing: Standing
+    holders: Sequence[int] = ()  # the jobs that have some of it in hand
 
     @property
     def seal(self) -> str:
@@ -240,8 +263,10 @@ class DetailsView(PanelView):
                 form |= {"how": "ids", "ids": "\n".join(found.ids)}
             wanted = wish(form, found)
             with reading() as session:
+                if wanted.days:
+                    _tell_gaps(ids.never_fetched(session, wanted.source.name, *wanted.days))
                 plan, standing = plan_of(session, wanted), standing_of(session, wanted.source)
-            shown = Shown(wanted, plan, standing)
+                shown = Shown(wanted, plan, standing, holders_of(session, wanted, plan))
         except RequestError as error:
             flash(say(error.sentence), "error")
             return self._page(form, found=found), 422

@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from itertools import islice
+from itertools import chain, islice
 from tempfile import TemporaryFile
 from typing import IO, Any
 from zoneinfo import ZoneInfo
@@ -18,16 +18,23 @@ from flask import current_app
 from werkzeug.wrappers import Response
 
 Value = int | float | datetime | date | str | None
-Write = Callable[[IO[bytes], Sequence[str], Iterable[Sequence[Value]]], None]
+Write = Callable[[IO[bytes], Sequence[str], Iterable[Sequence[Value]], str], None]
 
+MOST_IN_TITLE = 28  # Excel takes 31; a second sheet of the name gets a number
 ROWS_PER_SHEET = 1_000_000  # Excel ends at 1,048,576
 MOST_CHARACTERS = 32_767  # of a cell
 CHUNK = 64 * 1024
+MEASURED = 200  # rows that say how wide a column is
+WIDTHS = (8, 60)  # characters: at least, at most
+TIME_WIDTH = 19
+_NOT_IN_TITLE = re.compile(r"[\[\]:*?/\\']")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_xlsx(file: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+def write_xlsx(
+    file: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Value]], title: str = ""
+) -> None:
     """Numbers are numbers, times are times in the reader's zone, text is never a formula."""
     from openpyxl import Workbook  # here: it would cost every worker six megabytes
 
@@ -38,13 +45,29 @@ def write_xlsx(file: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[V
         first = next(some, None)
         if first is None and book.worksheets:
             break
-        sheet = book.create_sheet()
-        sheet.freeze_panes = "A2"
-        sheet.append(list(_cells(sheet, header)))
-        for row in _and(first, some):
-            sheet.append(list(_cells(sheet, row)))
+        sheet = book.create_sheet(_NOT_IN_TITLE.sub(" ", title)[:MOST_IN_TITLE] or None)
+        _fill(sheet, header, _and(first, some))
     book.save(file)
     book.close()
+
+
+def _fill(sheet: Any, header: Sequence[str], rows: Iterator[Sequence[Value]]) -> None:
+    from openpyxl.utils import get_column_letter
+
+    measured = list(islice(rows, MEASURED))
+    for at, name in enumerate(header):
+        width = max([len(name) + 3, *(_width(row[at]) for row in measured)])
+        sheet.column_dimensions[get_column_letter(at + 1)].width = sorted((width, *WIDTHS))[1]
+    sheet.freeze_panes = "A2"
+    sheet.append(list(_cells(sheet, header)))
+    count = 1
+    for count, row in enumerate(chain(measured, rows), start=2):  # noqa: B007  the last one counts
+        sheet.append(list(_cells(sheet, row)))
+    sheet.auto_filter.ref = f"A1:{get_column_letter(len(header))}{count}"
+
+
+def _width(value: Value) -> int:
+    return TIME_WIDTH if isinstance(value, datetime) else len(str(value))
 
 
 def _and(
@@ -79,7 +102,9 @@ def _text(sheet: Any, value: str) -> Any:
     return cell
 
 
-def write_csv(file: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+def write_csv(
+    file: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Value]], _title: str = ""
+) -> None:
     """UTF-8 with a mark that Excel wants; text like a formula gets an apostrophe before it."""
     zone = _zone()
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
@@ -116,13 +141,13 @@ FORMATS: dict[str, tuple[Write, str]] = {
 
 
 def download(
-    name: str, form: str, header: Sequence[str], rows: Iterable[Sequence[Value]]
+    name: str, form: str, header: Sequence[str], rows: Iterable[Sequence[Value]], title: str
 ) -> Response:
-    """The table as a file called `name`, in one of FORMATS."""
+    """The table as a file called `name`, in one of FORMATS; a sheet of it is called `title`."""
     write, mimetype = FORMATS[form]
     file = TemporaryFile()  # noqa: SIM115  closed when it is sent
     try:
-        write(file, header, rows)
+        write(file, header, rows, title)
     except BaseException:
         file.close()
         raise

@@ -18,9 +18,7 @@ from app.admin.errors import submit
 from app.admin.language import say
 from app.core.clock import now
 from app.core.text import N_, RequestError
-from app.fixtures.request import DaysWanted, FetchRequest, request_of
-
-MOST_HOURS = 24 * 365
+from app.fixtures.request import MOST_HOURS, DaysWanted, FetchRequest, request_of
 
 
 def today() -> date:

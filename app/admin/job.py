@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext, ngettext
 from markupsafe import Markup
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -23,14 +23,25 @@ from app.backups.present import step_told
 from app.backups.progress import in_hand
 from app.core.db import persist, reading
 from app.core.text import N_, RequestError, Sentence
+from app.drill.models import DrillReceipt
+from app.errors.models import FixtureError
+from app.fixtures.details import PREFIX
+from app.fixtures.models import Match, MatchDetail, RawAnswer
 from app.jobs import steer
 from app.jobs.models import ItemOutcome, ItemState, JobItem
-from app.jobs.report import JobReport, job_report, timeline
-from app.jobs.slices import RETRIABLE, Slice, count_retriable, each_item, list_slice, retry_slice
-from app.sources.models import RequestLog
+from app.jobs.report import JobReport, job_report, requests_of, timeline, why_item_waits
+from app.jobs.slices import (
+    RETRIABLE,
+    Retriable,
+    Slice,
+    count_retriable,
+    each_item,
+    list_slice,
+    retry_jobs,
+    retry_slice,
+)
 
 ITEMS_PER_PAGE = 50
-MOST_REQUESTS = 200
 EVERY_S = 2
 _ID = f"<int(max={MOST_ID}):job_id>"
 
@@ -70,13 +81,12 @@ class JobView(PanelView):
             if item is None or item.job_id != job_id:
                 refuse(404, Sentence(N_("There is no item %(id)s in this job."), {"id": item_id}))
             events = timeline(session, item_id)
-            requests = session.scalars(
-                select(RequestLog)
-                .where(or_(RequestLog.item_id == item_id, _with_others(item)))
-                .order_by(RequestLog.id)
-                .limit(MOST_REQUESTS)
-            ).all()
-        return self.render("panel/item.html", item=item, events=events, requests=requests)
+            parts = {
+                "requests": requests_of(session, item),
+                "waits_for": why_item_waits(session, item),
+                "links": leads(session, item),
+            }
+        return self.render("panel/item.html", item=item, events=events, **parts)
 
     @expose(f"/{_ID}/items.xlsx")
     def items_xlsx(self, job_id: int) -> Response:
@@ -144,26 +154,50 @@ class JobView(PanelView):
         return redirect(url_for(".page", job_id=job_id))
 
 
-def _with_others(item: JobItem) -> ColumnElement[bool]:
-    """The request was made for several items, and this is one of them."""
-    together = RequestLog.items.is_not(None)  # as the index has it
-    return and_(
-        RequestLog.job_id == item.job_id, together, RequestLog.items.contains(f",{item.id},")
+def leads(session: Session, item: JobItem) -> list[tuple[str, str]]:
+    """What there is of an item elsewhere: the words of each link, and its address."""
+    match = select(Match.id).where(Match.source == item.source, Match.source_id == item.key)
+    answer = select(MatchDetail.raw_id).where(  # of many matches perhaps: not known by its key
+        MatchDetail.source == item.source,
+        MatchDetail.source_id == item.key,
+        MatchDetail.kind == item.kind.removeprefix(PREFIX),
     )
+    if not item.kind.startswith(PREFIX):
+        answer = select(func.max(RawAnswer.id)).where(
+            RawAnswer.source == item.source,
+            RawAnswer.key == item.key,
+            RawAnswer.kind == item.kind,
+        )
+    error = select(FixtureError.id).where(
+        FixtureError.source == item.source,
+        FixtureError.kind == item.kind,
+        FixtureError.key == item.key,
+        FixtureError.resolved_at.is_(None),
+    )
+    places = (
+        (gettext("Match"), "matches.details_view", match),
+        (gettext("Raw answer"), "answers.details_view", answer),
+        (gettext("Open error"), "errors.details_view", error),
+    )
+    found = [(name, place, session.scalar(query)) for name, place, query in places]
+    return [(name, url_for(place, id=number)) for name, place, number in found if number]
 
 
 def slice_of(job_id: int, values: Mapping[str, str]) -> Slice:
     """The slice an address or a form asks for; what nobody knows is left out."""
-    asked = {name: values.get(name, "") for name in TABLES}
+    asked = {name: values.get(name, "").strip() for name in ASKED}
     known = {name: value for name, value in asked.items() if _is_known(name, value)}
     return Slice(job_id, **known)
 
 
 def _is_known(name: str, value: str) -> bool:
-    # Codes may be older than the taxonomy.
+    # Codes may be older than the taxonomy; a key is a day or the id of a match.
+    if name == "key":
+        return bool(_KEY.fullmatch(value))
     return value in TABLES[name] or (name == "code" and bool(_CODE.fullmatch(value)))
 
 
+_KEY = re.compile(r"[\w:.-]{1,100}")
 _CODE = re.compile(r"[A-Z_]{1,30}")
 # What a slice can be made of, and the words for it.
 TABLES: dict[str, dict[str, str]] = {
@@ -171,6 +205,7 @@ TABLES: dict[str, dict[str, str]] = {
     "outcome": words.OUTCOMES,
     "code": words.CODES,
 }
+ASKED = (*TABLES, "key")
 
 
 def shown(job_id: int) -> dict[str, Any]:
@@ -180,8 +215,11 @@ def shown(job_id: int) -> dict[str, Any]:
     with reading() as session:
         report = _report(session, job_id)
         items = list_slice(session, wanted, after=after, most=ITEMS_PER_PAGE + 1)
-        retriable = _retriable(session, wanted, report)
-    chosen = {name: value for name in TABLES if (value := getattr(wanted, name)) is not None}
+        retriable = _retriable(session, wanted)
+        retries = retry_jobs(session, job_id)
+        receipt = select(DrillReceipt.id).where(DrillReceipt.job_id == job_id)
+        receipt_id = session.scalar(receipt.limit(1)) if report.job.kind == "drill_chaos" else None
+    chosen = {name: value for name in ASKED if (value := getattr(wanted, name)) is not None}
     folder = current_app.config["FIKSTUR"].backup.folder
     return {
         "report": report,
@@ -189,7 +227,9 @@ def shown(job_id: int) -> dict[str, Any]:
         "slice": wanted,
         "chosen": chosen,
         "in_slice": _count(report, wanted),
-        "retriable": retriable if login.may(Permission.FETCH) else 0,
+        "retriable": retriable if login.may(Permission.FETCH) else Retriable(0, 0),
+        "retries": retries,
+        "receipt_id": receipt_id,
         "state_bar": state_bar(report),
         "after": after,
         "items": items[:ITEMS_PER_PAGE],
@@ -200,16 +240,16 @@ def shown(job_id: int) -> dict[str, Any]:
     }
 
 
-def _retriable(session: Session, wanted: Slice, report: JobReport) -> int:
+def _retriable(session: Session, wanted: Slice) -> Retriable:
     """How many of the slice "Retry this slice" would try again; none where it is not offered."""
-    if wanted.code is not None:
-        return count_retriable(session, wanted)
-    retry_makes_sense = wanted.state in RETRIABLE and wanted.outcome is None
-    return report.items[str(wanted.state)] if retry_makes_sense else 0
+    retry_makes_sense = wanted.state in {None, *RETRIABLE} and wanted.outcome is None
+    return count_retriable(session, wanted) if retry_makes_sense else Retriable(0, 0)
 
 
 def _count(report: JobReport, wanted: Slice) -> int | None:
     """How many items the slice has, where the sums of the job say it."""
+    if wanted.key is not None:
+        return None
     sums = {"state": report.items, "outcome": report.outcomes, "code": report.errors}
     asked = [(name, value) for name in sums if (value := getattr(wanted, name)) is not None]
     if not asked:
@@ -251,7 +291,6 @@ def state_bar(report: JobReport) -> Markup:
 # --- a slice as a file ----------------------------------------------------------------------------
 
 COLUMNS = {
-    "id": lazy_gettext("Number"),
     "key": lazy_gettext("Key"),
     "source": lazy_gettext("Source"),
     "kind": lazy_gettext("Work"),
@@ -263,23 +302,35 @@ COLUMNS = {
     "crashes": lazy_gettext("Crashes"),
     "started_at": lazy_gettext("Started"),
     "finished_at": lazy_gettext("Ended"),
+    "id": lazy_gettext("Item"),  # last: the first column is what people take for the ids
 }
 
 
 def export_items(wanted: Slice, form: str) -> Response:
     """The slice as a file to keep; 404 when there is no such job."""
-    chosen = [value for name in TABLES if (value := getattr(wanted, name)) is not None]
+    chosen = [value for name in ASKED if (value := getattr(wanted, name)) is not None]
     with reading() as session:
         _report(session, wanted.job_id)
         name = "-".join(["job", str(wanted.job_id), *chosen])
         header = [str(text) for text in COLUMNS.values()]
-        return export.download(name, form, header, _rows(session, wanted))
+        title = gettext("Job %(id)s", id=wanted.job_id)
+        return export.download(name, form, header, _rows(session, wanted), title)
 
 
 def _rows(session: Session, wanted: Slice) -> Iterator[Sequence[export.Value]]:
-    """States and codes as they are, for programs; the message in the language of the page."""
+    """In the words of the page, as every list; only the codes are the same in all languages."""
     for item in each_item(session, wanted):
-        yield [say(item.message) if name == "message" else getattr(item, name) for name in COLUMNS]
+        yield [_value(item, name) for name in COLUMNS]
+
+
+def _value(item: Any, name: str) -> export.Value:
+    value: export.Value = getattr(item, name)
+    if name == "message":
+        return say(item.message)
+    return look.word(_WORDS[name], value) if name in _WORDS and isinstance(value, str) else value
+
+
+_WORDS = {"kind": words.KINDS, "state": words.ITEM_STATES, "outcome": words.OUTCOMES}
 
 
 def _report(session: Session, job_id: int) -> JobReport:

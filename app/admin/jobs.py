@@ -42,14 +42,16 @@ def job_link(job: Job) -> Markup:
 
 
 def progress(job: Job) -> Markup:
-    """The bar and the number of items."""
-    bar = look.bar(g.job_sums.get(job.id, {}), job.submitted)
-    return Markup('{} <span class="aside">{}</span>').format(bar, look.number(job.submitted))
+    """The bar, and how many of the items are done."""
+    sums = g.job_sums.get(job.id, {})
+    done, of = look.number(sums.get(ItemState.DONE, 0)), look.number(job.submitted)
+    told = Markup('{} <span class="aside">{} / {}</span>')
+    return told.format(look.bar(sums, job.submitted), done, of)
 
 
 def state(job: Job) -> Markup:
     """The state; paused is what a person wants to know first."""
-    shown = look.badge(job.state, words.JOB_STATES)
+    shown = look.job_badge(job.state, g.job_sums.get(job.id, {}))
     if job.paused_at is not None and job.finished_at is None:
         shown += Markup(" ") + look.mark("odd", gettext("paused"), "player-pause")
     return shown
@@ -119,7 +121,6 @@ class JobsView(ListView):
         "requested_by",
         "trigger",
         "submitted_at",
-        "started_at",
         "finished_at",
     )
     column_labels = {  # noqa: RUF012  as Flask-Admin wants it
@@ -131,7 +132,6 @@ class JobsView(ListView):
         "requested_by": lazy_gettext("Requested by"),
         "trigger": lazy_gettext("Came from"),
         "submitted_at": lazy_gettext("Submitted"),
-        "started_at": lazy_gettext("Started"),
         "finished_at": lazy_gettext("Ended"),
     }
     column_formatters = {  # noqa: RUF012
@@ -178,7 +178,10 @@ class JobsView(ListView):
             is_dangerous=True,
         ),
     )
-    plain = {"progress": lambda job: job.submitted}  # noqa: RUF012
+    plain = {  # noqa: RUF012  in a file, where no job's items are counted
+        "progress": lambda job: job.submitted,
+        "state": lambda job: look.word(words.JOB_STATES, job.state),
+    }
 
     def get_list(self, *args: Any, **options: Any) -> Any:
         """The page of jobs, and beside it what their bars show."""

@@ -25,7 +25,7 @@ from app.core.clock import now
 from app.core.text import LANGUAGES, Sentence
 from app.fixtures.models import Match
 from app.jobs.failover import order_of
-from app.jobs.models import Job
+from app.jobs.models import ItemState, Job, JobState
 from app.sources.pause import UNTIL_RESUMED
 
 NONE = Markup('<span class="none">–</span>')
@@ -77,6 +77,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         bar=bar,
         badge=badge,
+        job_badge=job_badge,
         mark=mark,
         word=word,
         words=words,
@@ -150,6 +151,13 @@ def badge(value: str | None, table: Mapping[str, str] | None = None) -> Markup:
     colour = _COLOUR_OF.get(value, "plain")
     text = value if table is None else word(table, value)
     return mark(colour, text, SIGN_OF.get(value))
+
+
+def job_badge(state: str, items: Mapping[str, int]) -> Markup:
+    """The state of a job; one that failed at some of its items only is not all red."""
+    if state == JobState.FAILED and items.get(ItemState.DONE):
+        return mark("warn", gettext("partly done"))
+    return badge(state, words.JOB_STATES)
 
 
 def mark(colour: str, text: object, sign: str | None = None) -> Markup:

@@ -93,6 +93,7 @@ class MatchesView(ListView):
         "score": look.row_cell(look.score),
         "status": look.marked(words.STATUSES),
         "decided_by": look.named(words.DECIDED),
+        "winner": look.named(words.WINNERS),
     }
     column_formatters_detail = column_formatters
     # What an index puts in order among a million; by the rest one filters.

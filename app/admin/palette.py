@@ -1,5 +1,6 @@
 """The palette: a few letters lead to a page, a team, a competition, a match or a job."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -71,8 +72,12 @@ def _pages(wanted: str) -> Iterator[Found]:
     return (page for page in known if letters in (search.fold(page.name) or ""))
 
 
+# "#5", "job 5", and the same in the language of the page.
+_JOB = re.compile(r"^(?:#|(?:job|i[şs]|İ[şŞsS])\s*#?)\s*(?=\d)", re.IGNORECASE)
+
+
 def _numbers(session: Session, wanted: str) -> Iterator[Found]:
-    number = wanted.removeprefix("#")
+    number = _JOB.sub("", wanted)
     job_id = row_id(number)
     if job_id is not None:
         job = session.get(Job, job_id)

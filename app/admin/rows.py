@@ -30,7 +30,7 @@ class AsFile(Addressed):
         """The list of that address as a file, from its beginning."""
         asked = self._get_list_extra_args()
         header = [str(label) for _name, label in self._list_columns]
-        return export.download(self.place, form, header, self._lines(asked))
+        return export.download(self.place, form, header, self._lines(asked), str(self.label))
 
     def file_url(self, asked: ViewArgs, form: str) -> str:
         """Where what one sees can be had as a file."""

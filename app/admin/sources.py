@@ -93,6 +93,19 @@ class SourcesView(PanelView):
             flash(gettext("%(source)s was not paused.", source=source.title), "info")
         return redirect(self.get_url(".index"))
 
+    @expose("/<source_name>/reset", methods=("POST",))
+    def reset(self, source_name: str) -> Response:
+        """Ask it again as if it had never been in the way."""
+        source = _known(source_name)
+        if persist(lambda session: pause.reset(session, source.name)):
+            said = gettext(
+                "%(source)s is reset: asked again, at its full speed.", source=source.title
+            )
+            flash(said, "success")
+        else:
+            flash(gettext("There was nothing to reset at %(source)s.", source=source.title), "info")
+        return redirect(self.get_url(".index"))
+
 
 def _known(name: str) -> Source:
     login.require(Permission.PAUSE_SOURCES)

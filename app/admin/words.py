@@ -198,6 +198,7 @@ MATCH_FIELDS: dict[str, str] = {
     "last_seen_at": N_("Last seen"),
     "changed_at": N_("Last change"),
 }
+WINNERS: dict[str, str] = {"home": N_("Home"), "away": N_("Away"), "draw": N_("Draw")}
 DECIDED: dict[str, str] = {
     "REGULAR": N_("in 90 minutes"),
     "AET": N_("after extra time"),

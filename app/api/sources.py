@@ -59,3 +59,13 @@ def resume(name: str) -> ResponseReturnValue:
         adapter(name)
     persist(lambda session: pausing.resume(session, name))
     return jsonify(name=name, paused=False)
+
+
+@sources.post("/sources/<name>/reset")
+@needs(Permission.PAUSE_SOURCES)
+def reset(name: str) -> ResponseReturnValue:
+    """Clear its pause, its breaker and its slowed-down speed; its limit stays."""
+    with found():
+        adapter(name)
+    was_in_the_way = persist(lambda session: pausing.reset(session, name))
+    return jsonify(name=name, reset=was_in_the_way)

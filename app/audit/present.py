@@ -24,6 +24,7 @@ ACTIONS: Mapping[str, str] = {
     "setting.unset": N_("Setting removed"),
     "source.pause": N_("Source paused"),
     "source.resume": N_("Source resumed"),
+    "source.reset": N_("Source reset"),
     "match.renormalise": N_("Matches corrected"),
     "day.accept": N_("Shorter list accepted"),
     "job.submit": N_("Job submitted"),

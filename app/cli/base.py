@@ -223,8 +223,9 @@ class _Talking(_Helped, click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """In the language of this process."""
-        return [word(piece) for piece in super().collect_usage_pieces(ctx)]
+        """In the language of this process, also after a mistake: then the context is gone."""
+        with ctx.scope(cleanup=False):
+            return [word(piece) for piece in super().collect_usage_pieces(ctx)]
 
 
 class Command(_Talking):

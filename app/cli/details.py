@@ -35,7 +35,7 @@ from app.fixtures.details_request import DetailsPlan, checked_kinds, details_pla
 from app.fixtures.ids import Found
 from app.fixtures.request import MOST_HOURS, parse_day
 from app.jobs.models import Trigger
-from app.jobs.present import job_as_dict
+from app.jobs.present import in_words, job_as_dict
 from app.jobs.report import job_report
 from app.sources.base import Source
 from app.sources.present import Standing, standing
@@ -80,14 +80,18 @@ def fetch(  # noqa: PLR0913  click hands over one argument per option
         the_source = source_table(settings()).get(source)
         the_kinds = checked_kinds(the_source, kinds)
         found = _found(the_source, ids, file, _days(first, last), the_kinds)
+    _say_read(found)
     since = None if skip_fresh_h is None else now() - timedelta(hours=skip_fresh_h)
     with typed(), reading() as session:
         plan = details_plan(session, the_source, found.ids, the_kinds, fresh_since=since)
         at = _standing(session, the_source.name)
     least_s = at.least_time_s(plan.requests)
     costs = {**_costs(plan, found), "limit": at.limit, "least_s": least_s}
+    costs["remarks"] = [remark.to(language()) for remark in at.remarks]
     _say_costs(plan, found)
     say(N_("Time: %(time)s."), time=_in_words(at.limit, least_s))
+    for remark in at.remarks:
+        tell(remark)
     if dry_run or plan.job is None:
         answer({"id": None, **costs}, lambda: None)
         return
@@ -149,6 +153,7 @@ def _found(
         sum(part.repeated for part in parts) + len(every) - len(distinct),
         tuple(problem for part in parts for problem in part.problems),
         sum(part.bad for part in parts),
+        next((part.read for part in parts if part.read), None),
     )
 
 
@@ -174,14 +179,21 @@ def _costs(plan: DetailsPlan, found: Found) -> dict[str, object]:
         "repeated": found.repeated,
         "no_ids": found.bad,
         "problems": lines,
+        "read": in_words(found.read, language()),
         "to_do": plan.to_do,
         **numbers,
     }
 
 
-def _say_costs(plan: DetailsPlan, found: Found) -> None:
+def _say_read(found: Found) -> None:
+    """Before anything is refused: it may be why no match is left."""
+    if found.read:
+        tell(found.read)
     for problem in found.problems:
         click.echo(problem.to(language()), err=True)
+
+
+def _say_costs(plan: DetailsPlan, found: Found) -> None:
     say(
         N_("%(matches)s matches, %(repeated)s repeated, %(bad)s lines are no ids."),
         matches=len(found.ids),

@@ -142,7 +142,7 @@ def _show(facts: Facts) -> None:
     if said := present.note(facts):
         tell(said)
     table(
-        (N_("Counted"), N_("Number")), [(word(name), value) for name, value in present.rows(facts)]
+        (N_("Counted"), N_("Count")), [(word(name), value) for name, value in present.rows(facts)]
     )
     click.echo()
     table(present.KILL_LABELS, present.kill_rows(facts))

@@ -1,5 +1,6 @@
 """`flask jobs`: what the ledger says of jobs, and steering them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -26,7 +27,16 @@ from app.jobs import steer
 from app.jobs.audit import imbalances
 from app.jobs.models import ItemState, JobEvent, JobItem, JobState
 from app.jobs.present import event_as_dict, imbalance_as_dict, item_as_dict, job_as_dict
-from app.jobs.report import JobReport, job_report, list_items, list_jobs, timeline, totals
+from app.jobs.report import (
+    JobReport,
+    job_report,
+    list_items,
+    list_jobs,
+    requests_of,
+    timeline,
+    totals,
+)
+from app.sources.models import RequestLog
 
 jobs = Group("jobs", help=N_("See, watch, pause and cancel jobs."))
 job_id_argument = argument("job_id", metavar="ID", type=ID, help=N_("The number of a job."))
@@ -111,7 +121,7 @@ def _show_sums(report: JobReport) -> None:
     for code, count in sorted(report.errors.items()):
         click.echo(f"  {code}: {count}")
     if report.rate is not None:
-        say(N_("%(rate)s per second"), rate=f"{report.rate:.1f}")
+        say(N_("%(rate)s per second"), rate=round(report.rate, 1))
     if report.waits_for is not None:
         tell(report.waits_for)
     if not report.balanced:
@@ -130,13 +140,14 @@ def _show_order(report: JobReport) -> None:
 @jobs.command("items", help=N_("The items of a job, as they were asked for."))
 @job_id_argument
 @option("--state", type=item_states, help=N_("Only in this state."))
+@option("--key", metavar="KEY", help=N_("Only this day or match id."))
 @option("--limit", type=LIMIT, default=100, help=N_("At most so many."))
 @option("--after", type=ID, default=None, metavar="ID", help=N_("After this item: the next page."))
-def items(job_id: int, state: str | None, limit: int, after: int | None) -> None:
+def items(job_id: int, state: str | None, key: str | None, limit: int, after: int | None) -> None:
     """Reads only."""
     with reading() as session:
         job_report(session, job_id)
-        rows = list_items(session, job_id, state=state, after=after or 0, most=limit)
+        rows = list_items(session, job_id, state=state, key=key, after=after or 0, most=limit)
     answer([item_as_dict(item, language()) for item in rows], lambda: _show_items(list(rows)))
 
 
@@ -156,32 +167,42 @@ def timeline_(item_id: int) -> None:
     """History is pruned after a while: then the beginning is missing."""
     with reading() as session:
         events = timeline(session, item_id)
-        is_there = bool(events) or session.get(JobItem, item_id) is not None
+        item = session.get(JobItem, item_id)
+        requests = requests_of(session, item) if item else ()
+        is_there = bool(events) or item is not None
     if not is_there:
         raise Refused(Sentence(N_("There is no item %(id)s."), {"id": item_id}))
     answer(
-        [event_as_dict(event, language()) for event in events], lambda: _show_events(list(events))
+        [event_as_dict(event, language()) for event in events],
+        lambda: _show_events(list(events), requests),
     )
 
 
-def _show_events(events: list[JobEvent]) -> None:
+def _show_events(events: list[JobEvent], requests: Sequence[RequestLog]) -> None:
     if not events:
         say(N_("Nothing has happened to it yet."))
         return
     table(
-        (N_("At"), N_("Event"), N_("State"), N_("Code"), N_("Worker"), N_("Message")),
+        (N_("At"), N_("Event"), N_("State"), N_("Code"), N_("Fence"), N_("Worker"), N_("Message")),
         [
             (
                 local_time(event.at),
                 event.event,
                 event.state,
                 event.code,
+                event.fence,
                 event.worker,
                 event.message.to(language()) if event.message else None,
             )
             for event in events
         ],
     )
+    if requests:
+        click.echo()
+        table(
+            (N_("Requested at"), N_("Address"), N_("HTTP"), N_("Code"), N_("Milliseconds")),
+            [(local_time(r.at), r.template, r.status, r.code, r.elapsed_ms) for r in requests],
+        )
 
 
 @jobs.command("audit", help=N_("Check for every job that its items add up; exit 1 if not."))

@@ -31,7 +31,7 @@ from app.sources.present import Standing, standing
 from app.sources.present import as_dict as standing_as_dict
 from app.sources.registry import ADAPTERS, adapter, source_table
 
-sources = Group("sources", help=N_("See, pause and resume the sources."))
+sources = Group("sources", help=N_("See, pause, resume and reset the sources."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +174,16 @@ def resume(name: str) -> None:
     was_paused = persist(lambda session: pausing.resume(session, name))
     said = N_("%(name)s is resumed.") if was_paused else N_("%(name)s was not paused.")
     answer({"name": name, "paused": False}, lambda: say(said, name=name))
+
+
+@sources.command("reset", help=N_("Clear a source's pause, breaker and slowed-down speed."))
+@argument("name", metavar="NAME")
+def reset(name: str) -> None:
+    """As if it had never been in the way; its limit stays."""
+    with typed():
+        adapter(name)
+    was_in_the_way = persist(lambda session: pausing.reset(session, name))
+    said = N_("There was nothing to reset at %(name)s.")
+    if was_in_the_way:
+        said = N_("%(name)s is reset: asked again, at its full speed.")
+    answer({"name": name, "reset": was_in_the_way}, lambda: say(said, name=name))

@@ -127,7 +127,7 @@ def _parts(report: JobReport) -> Iterator[Sentence]:
         if report.items[state]:
             yield Sentence(WORDS[state], {"count": report.items[state]})
     if report.is_open and report.rate is not None:
-        yield Sentence(N_("%(rate)s per second"), {"rate": f"{report.rate:.1f}"})
+        yield Sentence(N_("%(rate)s per second"), {"rate": round(report.rate, 1)})
     if report.left_s is not None:
         yield Sentence(N_("%(time)s left"), {"time": timedelta(seconds=round(report.left_s))})
     if report.waits_for is not None:

@@ -66,7 +66,10 @@ def read_times_in(zone: str) -> None:
 _zone = [ZoneInfo("UTC")]
 _TIMES = {"tr": "%d.%m.%Y %H:%M:%S", "en": "%Y-%m-%d %H:%M:%S"}
 # Places that hold an amount: 20.000 in Turkish. Other numbers may be names, as that of a job.
-_AMOUNTS = {"count", "counted", "items", "num", "submitted", "waiting"}
+_AMOUNTS = {
+    *("all", "bad", "count", "counted", "effects", "ended", "fresh", "in_hand", "items", "matches"),
+    *("new", "num", "repeated", "requests", "submitted", "todo", "waiting"),
+}
 
 
 def _as_told(name: str, value: object, language: str) -> object:
@@ -76,6 +79,8 @@ def _as_told(name: str, value: object, language: str) -> object:
         return value.astimezone(_zone[0]).strftime(_TIMES.get(language, _TIMES["en"]))
     if name in _AMOUNTS and type(value) is int:
         return f"{value:,}".replace(",", "." if language == "tr" else ",")
+    if type(value) is float and language == "tr":
+        return str(value).replace(".", ",")
     return value
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.db import current_time
@@ -21,10 +21,13 @@ from app.jobs.models import (
     JobState,
     Worker,
 )
-from app.sources.models import SourceState
+from app.sources.limits import slowed, told_rates
+from app.sources.models import RequestLog, SourceState
 from app.sources.pause import UNTIL_RESUMED, pause_of
 
 WORKER_ALIVE_S = 20
+RATE_OF_S = 60  # the rate is that of the last minute: what was before a pause says nothing
+_TRIED = (ItemState.DONE, ItemState.FAILED, ItemState.QUARANTINED)  # cancelling is no speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class JobReport:
     outcomes: dict[str, int]  # of the done ones
     errors: dict[str, int]  # code -> items whose last verdict it is, done ones left out
     ended: int
-    rate: float | None  # items ended per second since the first claim
+    rate: float | None  # items done or failed per second, of late; None while it is held
     left_s: float | None  # seconds until the end at that rate
     waits_for: Sentence | None
     answered_by: dict[str, int]  # with failover, source -> items that are done; else empty
@@ -62,17 +65,16 @@ def job_report(session: Session, job_id: int) -> JobReport:
     job = session.get(Job, job_id)
     if job is None:
         raise RequestError(N_("There is no job %(id)s."), id=job_id)
-    items, outcomes, errors = sums(session, job_id)
-    ended = job.submitted - items[ItemState.WAITING] - items[ItemState.RUNNING]
     now = current_time(session)
-    rate = _rate(job, ended, now)
-    left = job.submitted - ended
+    items, outcomes, errors, lately = _sums(session, job_id, now - timedelta(seconds=RATE_OF_S))
+    left = items[ItemState.WAITING] + items[ItemState.RUNNING]
+    rate = None if _is_held(session, job, now) else _rate(job, items, lately, now)
     return JobReport(
         job=job,
         items=items,
         outcomes=outcomes,
         errors=errors,
-        ended=ended,
+        ended=sum(items.values()) - left,
         rate=rate,
         left_s=left / rate if rate and job.finished_at is None else None,
         waits_for=waits_for(session, job, items, now),
@@ -82,21 +84,31 @@ def job_report(session: Session, job_id: int) -> JobReport:
 
 def sums(session: Session, job_id: int) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
     """Items per state, done items per outcome, and not done ones per code."""
+    return _sums(session, job_id, UNTIL_RESUMED)[:3]
+
+
+def _sums(
+    session: Session, job_id: int, since: datetime
+) -> tuple[dict[str, int], dict[str, int], dict[str, int], int]:
+    """Items per state, done ones per outcome, others per code, and those tried since then."""
     items: dict[str, int] = dict.fromkeys((state.value for state in ItemState), 0)
     outcomes: dict[str, int] = dict.fromkeys((outcome.value for outcome in ItemOutcome), 0)
     errors: dict[str, int] = {}
+    tried = 0
+    lately = func.sum(case((JobItem.finished_at > since, 1), else_=0))
     counted = (
-        select(JobItem.state, JobItem.outcome, JobItem.code, func.count())
+        select(JobItem.state, JobItem.outcome, JobItem.code, func.count(), lately)
         .where(JobItem.job_id == job_id)
         .group_by(JobItem.state, JobItem.outcome, JobItem.code)
     )
-    for state, outcome, code, count in session.execute(counted):
+    for state, outcome, code, count, late in session.execute(counted):
         items[state] += count
+        tried += late if state in _TRIED else 0
         if outcome is not None:
             outcomes[outcome] += count
         elif code is not None:
             errors[code] = errors.get(code, 0) + count
-    return items, outcomes, errors
+    return items, outcomes, errors, tried
 
 
 def answered_by(session: Session, job: Job) -> dict[str, int]:
@@ -113,11 +125,24 @@ def answered_by(session: Session, job: Job) -> dict[str, int]:
     return {source: found[source] for source in order if source in found}
 
 
-def _rate(job: Job, ended: int, now: datetime) -> float | None:
-    if job.started_at is None or not ended:
+def _rate(job: Job, items: dict[str, int], lately: int, now: datetime) -> float | None:
+    """Of the last minute; of an ended job over all its time."""
+    tried = lately if job.finished_at is None else sum(items[state] for state in _TRIED)
+    if job.started_at is None or not tried:
         return None
     seconds = ((job.finished_at or now) - job.started_at).total_seconds()
-    return ended / max(seconds, 0.001)
+    if job.finished_at is None:
+        seconds = min(seconds, RATE_OF_S)
+    return tried / max(seconds, 0.001)
+
+
+def _is_held(session: Session, job: Job, now: datetime) -> bool:
+    """Whether nothing more is handed out until somebody resumes it or its sources' pauses end."""
+    if job.finished_at is not None:
+        return False
+    sources = _waiting_sources(session, job.id)
+    paused = [source for source in sources if source and pause_of(session, source, now)]
+    return job.paused_at is not None or (bool(sources) and len(paused) == len(sources))
 
 
 def waits_for(session: Session, job: Job, items: dict[str, int], now: datetime) -> Sentence | None:
@@ -125,7 +150,7 @@ def waits_for(session: Session, job: Job, items: dict[str, int], now: datetime) 
     if items[ItemState.RUNNING] or not items[ItemState.WAITING]:
         return None
     if job.paused_at is not None:
-        return Sentence(N_("The job is paused."))
+        return Sentence(N_("The job is paused until somebody resumes it."))
     if pause := held_by_source(session, job.id, now):
         return pause
     earliest = earliest_start(session, job)
@@ -134,16 +159,57 @@ def waits_for(session: Session, job: Job, items: dict[str, int], now: datetime) 
         return Sentence(N_("The next try is in %(seconds)s seconds."), {"seconds": seconds})
     if not live_workers(session):
         return Sentence(N_("No worker is running. Start one: flask --app wsgi worker"))
-    return Sentence(N_("It waits for a free worker."))
+    return _paced(session, _waiting_sources(session, job.id)) or _FREE_WORKER
 
 
-def held_by_source(session: Session, job_id: int, now: datetime) -> Sentence | None:
-    """What holds every waiting item of the job; None when the source of one is free to be asked."""
-    sources = session.scalars(
+_FREE_WORKER = Sentence(N_("It waits for a free worker."))
+
+
+def why_item_waits(session: Session, item: JobItem) -> Sentence | None:
+    """As `waits_for` says it of a job; None when the item does not wait."""
+    now, job = current_time(session), session.get_one(Job, item.job_id)
+    if item.state != ItemState.WAITING:
+        return None
+    if job.paused_at is not None:
+        return Sentence(N_("The job is paused until somebody resumes it."))
+    if item.source and pause_of(session, item.source, now):
+        return _why_held(session, session.get_one(SourceState, item.source), now)
+    if item.not_before > now:
+        seconds = max(round((item.not_before - now).total_seconds()), 1)
+        return Sentence(N_("The next try is in %(seconds)s seconds."), {"seconds": seconds})
+    if not live_workers(session):
+        return Sentence(N_("No worker is running. Start one: flask --app wsgi worker"))
+    return _paced(session, [item.source]) or _FREE_WORKER
+
+
+def _paced(session: Session, sources: Sequence[str | None]) -> Sentence | None:
+    """That a limit sets the pace; None when no source that is waited for has one."""
+    source = next(filter(told_rates, sources), None)
+    if source is None:
+        return None
+    rates, state = told_rates(source), session.get(SourceState, source)
+    values = {"source": source, "limit": ", ".join(map(str, rates))}
+    if state is None or state.factor >= 1:
+        told = N_("The limit of %(source)s sets the pace: %(limit)s (requests/seconds).")
+        return Sentence(told, values)
+    told = N_(
+        "The limit of %(source)s sets the pace: %(limit)s (requests/seconds), "
+        "slowed down to %(slowed)s for now, for it asked for fewer."
+    )
+    return Sentence(told, {**values, "slowed": ", ".join(map(str, slowed(rates, state.factor)))})
+
+
+def _waiting_sources(session: Session, job_id: int) -> Sequence[str | None]:
+    return session.scalars(
         select(JobItem.source)
         .where(JobItem.job_id == job_id, JobItem.state == ItemState.WAITING)
         .distinct()
     ).all()
+
+
+def held_by_source(session: Session, job_id: int, now: datetime) -> Sentence | None:
+    """What holds every waiting item of the job; None when the source of one is free to be asked."""
+    sources = _waiting_sources(session, job_id)
     states = [session.get(SourceState, source) if source else None for source in sources]
     held = [state for state in states if state is not None and _free_at(state, now) is not None]
     if not held or len(held) < len(sources):
@@ -212,12 +278,20 @@ def list_jobs(
 
 
 def list_items(
-    session: Session, job_id: int, *, state: str | None = None, after: int = 0, most: int = 100
+    session: Session,
+    job_id: int,
+    *,
+    state: str | None = None,
+    key: str | None = None,
+    after: int = 0,
+    most: int = 100,
 ) -> Sequence[JobItem]:
     """Items of a job as they were asked for; `after` is the last id of the page before."""
     wanted = select(JobItem).where(JobItem.job_id == job_id, JobItem.id > after)
     if state is not None:
         wanted = wanted.where(JobItem.state == state)
+    if key is not None:
+        wanted = wanted.where(JobItem.key == key)
     return session.scalars(wanted.order_by(JobItem.id).limit(most)).all()
 
 
@@ -226,6 +300,17 @@ def timeline(session: Session, item_id: int) -> Sequence[JobEvent]:
     return session.scalars(
         select(JobEvent).where(JobEvent.item_id == item_id).order_by(JobEvent.id)
     ).all()
+
+
+def requests_of(session: Session, item: JobItem, most: int = 200) -> Sequence[RequestLog]:
+    """The requests made for an item, alone or with others, oldest first."""
+    with_others = and_(
+        RequestLog.job_id == item.job_id,
+        RequestLog.items.is_not(None),  # as the index has it
+        RequestLog.items.contains(f",{item.id},"),
+    )
+    query = select(RequestLog).where(or_(RequestLog.item_id == item.id, with_others))
+    return session.scalars(query.order_by(RequestLog.id).limit(most)).all()
 
 
 def live_workers(session: Session) -> Sequence[Worker]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from app.core.text import N_, RequestError
@@ -13,6 +13,7 @@ from app.jobs.models import OPEN_ITEM, ItemState, Job, JobItem
 from app.jobs.submit import ItemRequest, JobRequest
 
 RETRIABLE = (ItemState.FAILED, ItemState.CANCELLED, ItemState.QUARANTINED)
+RETRY = "retry_errors"
 MOST_RETRIED = 200_000
 PER_STEP = 1000
 
@@ -25,12 +26,13 @@ class Slice:
     state: str | None = None
     outcome: str | None = None
     code: str | None = None
+    key: str | None = None
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
         """What the items fulfil; the counts of `jobs.report.sums` are of the same."""
         found: list[ColumnElement[bool]] = [JobItem.job_id == self.job_id]
-        for column in (JobItem.state, JobItem.outcome, JobItem.code):
+        for column in (JobItem.state, JobItem.outcome, JobItem.code, JobItem.key):
             if (value := getattr(self, column.key)) is not None:
                 found.append(column == value)
         if self.code is not None:
@@ -67,10 +69,33 @@ def each_item(session: Session, wanted: Slice, *, per_step: int = PER_STEP) -> I
         last = rows[-1].id
 
 
-def count_retriable(session: Session, wanted: Slice) -> int:
-    """How many items of the slice have ended without being done."""
+class Retriable(NamedTuple):
+    """What of a slice has ended without being done."""
+
+    left: int  # nobody has done it since, nobody is at it
+    seen_to: int  # later jobs have done it, or have it in hand
+
+
+def count_retriable(session: Session, wanted: Slice) -> Retriable:
+    """How many items of the slice there are to try again."""
     query = select(func.count()).where(*wanted.conditions, JobItem.state.in_(RETRIABLE))
-    return session.scalar(query) or 0
+    count = session.scalar(query) or 0
+    if not count or count > MOST_RETRIED or not session.scalar(select(_retries(wanted).exists())):
+        return Retriable(count, 0)
+    ended, order = _ended(session, wanted), _order(session, wanted)
+    left = _free_of(_done_since(session, wanted) | _in_hand(session), ended, order)
+    return Retriable(len(left), count - len(left))
+
+
+def retry_jobs(session: Session, job_id: int) -> Sequence[int]:
+    """The jobs that were made of this one's slices, the oldest first."""
+    query = _retries(Slice(job_id)).where(Job.params["of_job"].as_integer() == job_id)
+    return session.scalars(query.order_by(Job.id)).all()
+
+
+def _retries(wanted: Slice) -> Select[int]:
+    """Every job since that tries again what others could not do."""
+    return select(Job.id).where(Job.kind == RETRY, Job.id > wanted.job_id)
 
 
 def retry_slice(session: Session, wanted: Slice) -> tuple[JobRequest, int]:
@@ -78,13 +103,12 @@ def retry_slice(session: Session, wanted: Slice) -> tuple[JobRequest, int]:
 
     RequestError when nothing is left.
     """
-    query = select(JobItem.source, JobItem.kind, JobItem.key).where(
-        *wanted.conditions, JobItem.state.in_(RETRIABLE)
-    )
-    ended = session.execute(query.order_by(JobItem.id).limit(MOST_RETRIED + 1)).all()
+    ended, order = _ended(session, wanted), _order(session, wanted)
     _refuse_if_none_or_too_many(len(ended), wanted.job_id)
-    order = failover.order_of(session.get_one(Job, wanted.job_id).params)
-    free = _not_in_hand(session, ended, order)
+    ended = _free_of(_done_since(session, wanted), ended, order)
+    if not ended:
+        raise RequestError(N_("All of it was done since, by jobs that tried it again."))
+    free = _requests(_free_of(_in_hand(session), ended, order), order)
     if not free:
         raise RequestError(
             N_("All %(count)s are being tried right now; look at the running jobs."),
@@ -92,18 +116,40 @@ def retry_slice(session: Session, wanted: Slice) -> tuple[JobRequest, int]:
         )
     params = {"why": f"slice of job {wanted.job_id}", "of_job": wanted.job_id}
     again = {failover.PARAM: [*order]} if order else {}
-    return JobRequest("retry_errors", free, params | again), len(ended) - len(free)
+    return JobRequest(RETRY, free, params | again), len(ended) - len(free)
 
 
-def _not_in_hand(session: Session, ended: Sequence[Any], order: Sequence[str]) -> list[ItemRequest]:
-    """The same work again, from the start of the order where there is one."""
-    in_hand = _in_hand(session)
-    free: dict[ItemRequest, None] = {}
-    for row in ended:
-        ways = [ItemRequest(row.kind, row.key, source) for source in order or [row.source]]
-        if in_hand.isdisjoint(ways):
-            free[ways[0]] = None
-    return [*free]
+def _ended(session: Session, wanted: Slice) -> Sequence[Any]:
+    query = select(JobItem.source, JobItem.kind, JobItem.key).where(
+        *wanted.conditions, JobItem.state.in_(RETRIABLE)
+    )
+    return session.execute(query.order_by(JobItem.id).limit(MOST_RETRIED + 1)).all()
+
+
+def _order(session: Session, wanted: Slice) -> Sequence[str]:
+    return failover.order_of(session.get_one(Job, wanted.job_id).params)
+
+
+def _ways(row: Any, order: Sequence[str]) -> list[ItemRequest]:
+    """The work of an item, by every source that may do it; the first is where it begins."""
+    return [ItemRequest(row.kind, row.key, source) for source in order or [row.source]]
+
+
+def _free_of(taken: set[ItemRequest], ended: Sequence[Any], order: Sequence[str]) -> Sequence[Any]:
+    return [row for row in ended if taken.isdisjoint(_ways(row, order))]
+
+
+def _requests(ended: Sequence[Any], order: Sequence[str]) -> list[ItemRequest]:
+    """The same work again, each once, from the start of the order where there is one."""
+    return [*dict.fromkeys(_ways(row, order)[0] for row in ended)]
+
+
+def _done_since(session: Session, wanted: Slice) -> set[ItemRequest]:
+    """What the jobs that try again have done since, whether of this job's slices or others'."""
+    query = select(JobItem.source, JobItem.kind, JobItem.key).where(
+        JobItem.job_id.in_(_retries(wanted)), JobItem.state == ItemState.DONE
+    )
+    return {ItemRequest(row.kind, row.key, row.source) for row in session.execute(query)}
 
 
 def _refuse_if_none_or_too_many(count: int, job_id: int) -> None:

@@ -79,6 +79,19 @@ def has_quota(source: str) -> bool:
     return any(rate.seconds > QUOTA_S for rate in DEFAULT_RATES.get(source, ()))
 
 
+def tell_rates(config: Configured) -> None:
+    """Set the rates that this process tells people of; they are kept by `limiter`."""
+    _told.update(rates_in_force(config))
+
+
+def told_rates(source: str | None) -> tuple[Rate, ...]:
+    """The rates to tell of a source; () where it has no limit."""
+    return _told.get(source or "", ())
+
+
+_told: dict[str, tuple[Rate, ...]] = {}
+
+
 def at_once(rates: Sequence[Rate]) -> int:
     """How many requests of one process may be on their way: few to a server that has a limit."""
     return AT_ONCE_LIMITED if rates else AT_ONCE

@@ -84,6 +84,27 @@ def resume(session: Session, source: str) -> bool:
     return was_paused
 
 
+def reset(session: Session, source: str) -> bool:
+    """As `resume`, and at its full speed again; False when there was nothing. Its limit stays."""
+    in_the_way = or_(
+        SourceState.paused_until.is_not(None),
+        SourceState.opens > 0,
+        SourceState.failures > 0,
+        SourceState.factor < 1,
+        SourceState.free_at > db_now(),
+    )
+    changed = session.execute(
+        update(SourceState)
+        .where(SourceState.source == source, in_the_way)
+        .values(_NOT_HELD | {"failures": 0, "factor": 1.0, "factor_at": None})
+        .returning(SourceState.source)
+    )
+    was_in_the_way = changed.first() is not None
+    if was_in_the_way:
+        note(session, "source.reset", ("source", source))
+    return was_in_the_way
+
+
 def has_answered(session: Session, source: str) -> None:
     """A good answer came: the next block pauses for the shortest time again."""
     session.execute(

@@ -10,6 +10,7 @@ from app.core.text import N_, Sentence
 from app.sources.breaker import State, state_of
 from app.sources.limits import Rate, Settings, least_time_s, rates_of, slowed
 from app.sources.models import SourceState
+from app.sources.pause import UNTIL_RESUMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Standing:
     free_in_s: float = 0.0
     breaker: State = State.CLOSED
     failures: int = 0
+    paused: Sentence | None = None
 
     @property
     def limit(self) -> str | None:
@@ -30,6 +32,15 @@ class Standing:
     def least_time_s(self, requests: int) -> float:
         """How long so many requests take at best: from its next free slot, at its present speed."""
         return self.free_in_s + least_time_s(requests, slowed(self.rates, self.factor))
+
+    @property
+    def remarks(self) -> list[Sentence]:
+        """What makes it slower than its limit says; most of the time nothing."""
+        slow = self.factor < 1 and bool(self.rates)
+        told = [Sentence(_SLOWED, {"percent": round(self.factor * 100)})] if slow else []
+        trial = self.breaker is State.HALF_OPEN
+        told += [Sentence(_BREAKER[self.breaker])] if trial else []
+        return [self.paused, *told] if self.paused else told
 
     @property
     def sentences(self) -> list[Sentence]:
@@ -66,7 +77,18 @@ def standing(session: Session, name: str, settings: Settings | None, now: dateti
     paused = state.paused_until is not None and state.paused_until > now
     wait_s = (state.free_at - now).total_seconds() if state.free_at else 0.0
     breaker = state_of(state.opens, paused=paused)
-    return Standing(rates, state.factor, max(wait_s, 0.0), breaker, state.failures)
+    why = _why_paused(state) if paused else None
+    return Standing(rates, state.factor, max(wait_s, 0.0), breaker, state.failures, why)
+
+
+def _why_paused(state: SourceState) -> Sentence:
+    until: object = state.paused_until
+    if state.paused_until == UNTIL_RESUMED:
+        until = Sentence(N_("somebody resumes it"))
+    return Sentence(
+        N_("Source %(source)s is paused (%(code)s) until %(until)s."),
+        {"source": state.source, "code": state.code, "until": until},
+    )
 
 
 def as_dict(standing: Standing) -> dict[str, Any]:

@@ -32,6 +32,7 @@
         }),
       },
       options: {
+        locale: document.documentElement.lang,
         animation: false,
         maintainAspectRatio: false,
         interaction: { mode: "index", intersect: false },

@@ -86,6 +86,7 @@ CHANGES = [
     "/api/jobs/1/resume",
     "/api/sources/sandbox/pause",
     "/api/sources/sandbox/resume",
+    "/api/sources/sandbox/reset",
 ]
 
 

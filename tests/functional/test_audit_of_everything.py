@@ -185,6 +185,10 @@ def fetching(story: Story) -> None:
     story.panel("source.resume", SOURCES + "sandbox/resume")
     story.api("source.pause", "POST", "/api/sources/sandbox/pause")
     story.api("source.resume", "POST", "/api/sources/sandbox/resume")
+    story.panel("source.pause", SOURCES + "sandbox/pause")
+    story.panel("source.reset", SOURCES + "sandbox/reset")
+    story.api("source.pause", "POST", "/api/sources/sandbox/pause")
+    story.api("source.reset", "POST", "/api/sources/sandbox/reset")
     story.panel("job.submit", "/admin/fetch/day", date="2025-05-05", source="sandbox")
     days = {"from": "2025-01-01", "to": "2025-01-03"}
     noted = story.panel("job.submit", "/admin/fetch/range", **days, sources="sandbox")
@@ -372,6 +376,8 @@ def test_every_command_that_changes_something_is_in_the_log(
     do = story.command
     do("source.pause", "sources", "pause", "sandbox")
     do("source.resume", "sources", "resume", "sandbox")
+    do("source.pause", "sources", "pause", "sandbox")
+    do("source.reset", "sources", "reset", "sandbox")
     noted = do("job.submit", "fixtures", "fetch", "2025-01-01", "--source", "sandbox")
     for verb in ("pause", "resume", "cancel"):
         do(f"job.{verb}", "jobs", verb, noted.object)

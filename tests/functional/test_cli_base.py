@@ -183,6 +183,11 @@ def test_a_refusal_in_turkish_keeps_its_exit_code(app: Flask, turkish: None) -> 
     assert run(app, "jobs", "cancel", 9, language="tr").exit_code == 1
 
 
+def test_the_usage_line_after_a_mistake_is_turkish_too(app: Flask) -> None:
+    unsaid = run(app, "fixtures", "fetch", language="tr").stderr
+    assert "fixtures fetch [SEÇENEKLER] TARİH" in unsaid
+
+
 def test_no_english_is_left_in_the_turkish_help_of_any_command(app: Flask) -> None:
     """Of every command there is, down to what stands for a value; codes stay as they are typed."""
     english = re.compile(

@@ -6,13 +6,14 @@ from commands import run, run_json
 from fakes import FakeOutside, a_desk, answer, stream_all, work_all
 from flask import Flask
 from shapes import a_list, a_match, the_api
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.core.clock import now
 from app.core.db import reading, transaction
 from app.jobs.models import Job, JobItem
 from app.sources import pace
 from app.sources.models import SourceState
+from app.sources.pause import pause_by_hand, reset
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
@@ -76,6 +77,20 @@ def test_a_dry_run_counts_from_the_next_free_slot(app: Flask) -> None:
     assert "at once" not in run(app, *ask, "1").stdout
 
 
+def test_a_dry_run_says_that_the_source_is_paused_and_slowed_down(app: Flask) -> None:
+    with transaction() as session:
+        pause_by_hand(session, "sofascore", "ece")
+        session.execute(update(SourceState).values(factor=0.5))
+    ask = ["details", "fetch", "--source", "sofascore", "--kind", "event", "--dry-run", "1"]
+    said = run(app, *ask).stdout
+    assert "Source sofascore is paused (PAUSED) until somebody resumes it." in said
+    assert "50% of the limit for now" in said
+    assert len(run_json(app, *ask)["remarks"]) == 2
+    with transaction() as session:
+        reset(session, "sofascore")
+    assert run_json(app, *ask)["remarks"] == []
+
+
 def test_the_matches_of_stored_days_that_lack_details(app: Flask) -> None:
     day = run_json(app, "fixtures", "fetch", "2025-05-05", "--source", "sandbox")
     listed = answer(a_list(*(a_match(n) for n in range(1, 11))))
@@ -114,6 +129,19 @@ def test_bad_input_is_a_sentence_with_exit_code_2_and_no_job(
     assert done.exit_code == 2, done.output
     assert len(done.stderr.strip()) > 10
     assert jobs() == 0
+
+
+def test_the_dry_run_says_which_column_was_read_and_the_wrong_lines_even_if_all_are(
+    app: Flask, tmp_path: Path
+) -> None:
+    file = tmp_path / "job-5.csv"
+    file.write_text("Numara,Anahtar\n1,100001002\n", "utf-8")
+    done = fetch(app, "--file", str(file), "--dry-run")
+    assert "Column read: Anahtar. First ids: 100001002" in done.stdout
+    done = fetch(app, "300-290", "abc")
+    assert done.exit_code == 2
+    assert "Line 1: the range “300-290” runs backwards" in done.stderr
+    assert "Line 2: “abc” is not a match id" in done.stderr
 
 
 def test_twenty_thousand_ids_are_accepted(app: Flask) -> None:

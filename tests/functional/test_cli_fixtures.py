@@ -294,7 +294,7 @@ def test_waiting_gives_up_on_a_paused_job(app: Flask) -> None:
     run(app, "jobs", "pause", job_id)
     result = run(app, "jobs", "watch", job_id)
     assert result.exit_code == 1
-    assert "The job is paused." in result.stdout
+    assert "The job is paused until somebody resumes it." in result.stdout
 
 
 def test_ctrl_c_leaves_the_job_alone_and_says_how_to_go_on(

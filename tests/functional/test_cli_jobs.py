@@ -1,14 +1,18 @@
+import re
+
 import pytest
 from commands import SQLITE_ONLY, run, run_json
 from factories import a_job, counts, items_of
 from flask import Flask
 
+from app.core.clock import now
 from app.core.db import transaction
 from app.core.text import Sentence
 from app.jobs import ledger, steer
 from app.jobs.ledger import Terms
 from app.jobs.models import ItemOutcome
 from app.jobs.moves import Claim, Report
+from app.sources.models import RequestLog
 
 BIGGEST = 2**63 - 1
 on_sqlite = pytest.mark.parametrize(*SQLITE_ONLY)
@@ -131,7 +135,10 @@ def test_cancelling_waits_for_what_runs_and_keeps_who_did_it(app: Flask) -> None
 
 def test_a_job_is_paused_and_resumed(app: Flask) -> None:
     job_id = a_job()
-    assert run_json(app, "jobs", "pause", job_id)["waits_for"] == "The job is paused."
+    assert (
+        run_json(app, "jobs", "pause", job_id)["waits_for"]
+        == "The job is paused until somebody resumes it."
+    )
     assert take(job_id) == []
     assert run_json(app, "jobs", "resume", job_id)["paused_at"] is None
     assert take(job_id)
@@ -150,7 +157,21 @@ def test_the_timeline_of_an_item_tells_its_story(app: Flask) -> None:
         ("failed", "failed"),
     ]
     assert events[1]["message"] == "It is gone."
-    assert "It is gone." in run(app, "jobs", "timeline", item.id).stdout
+    with transaction() as session:
+        asked = {"source": "sandbox", "template": "/day", "key": item.key, "code": "NOT_FOUND"}
+        session.add(RequestLog(**asked, at=now(), status=404, elapsed_ms=731, item_id=item.id))
+    said = run(app, "jobs", "timeline", item.id).stdout
+    assert "It is gone." in said
+    assert "Fence" in said
+    assert re.search(r"/day +404 +NOT_FOUND +731", said)
+
+
+def test_an_item_is_found_by_its_key(app: Flask) -> None:
+    job_id = a_job(days=5)
+    wanted = items_of(job_id)[3]
+    (found,) = run_json(app, "jobs", "items", job_id, "--key", wanted.key)
+    assert found["id"] == wanted.id
+    assert run_json(app, "jobs", "items", job_id, "--key", "nothing") == []
 
 
 @on_sqlite

@@ -7,15 +7,15 @@ from collection import an_error, fill
 from factories import a_job, items_of
 from flask import Flask
 from panel import Visitor, signed_in
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.accounts.models import Role
 from app.admin import fetch
-from app.admin.dashboard import Facts, judge
+from app.admin.dashboard import Facts, judge, last_fetch
 from app.core.clock import now
 from app.core.db import reading, transaction
 from app.core.text import Sentence
-from app.fixtures.models import FixtureDay
+from app.fixtures.models import FixtureDay, MatchDetail
 from app.jobs import ledger
 from app.jobs.ledger import Terms
 from app.jobs.models import ItemOutcome, ItemState, Job
@@ -249,7 +249,7 @@ def test_items_are_paged_by_state(client: Visitor) -> None:
 def test_cancel_pause_and_resume(client: Visitor) -> None:
     job_id = a_job(days=3)
     page = client.text(f"/admin/job/{job_id}")
-    assert f'data-confirm="Cancel job {job_id} with its 3 items?"' in page
+    assert f'data-confirm="Cancel job {job_id}? 3 items are still open."' in page
     assert "is paused" in client.press(f"/admin/job/{job_id}/pause").text
     assert jobs()[0].paused_at is not None
     assert "goes on" in client.press(f"/admin/job/{job_id}/resume").text
@@ -303,6 +303,22 @@ def test_a_long_wait_for_a_slot_can_be_ended_and_a_short_one_is_nothing_to_end(
         assert session.get_one(SourceState, "sandbox").free_at is None
 
 
+def test_a_reset_clears_the_pause_the_breaker_and_the_slower_speed(client: Visitor) -> None:
+    slow = {"factor": 0.125, "factor_at": now(), "pauses": 3}
+    with transaction() as session:
+        for _ in range(10):
+            breaker.note(session, "sandbox", Code.TIMEOUT_READ, now())
+        session.execute(update(SourceState).values(**slow))
+    assert "sandbox/reset" in client.text("/admin/sources/")
+    assert "is reset: asked again" in client.press("/admin/sources/sandbox/reset").text
+    with reading() as session:
+        left = session.get_one(SourceState, "sandbox")
+    assert (left.paused_until, left.opens, left.failures, left.pauses) == (None, 0, 0, 0)
+    assert left.factor == 1
+    assert "sandbox/reset" not in client.text("/admin/sources/")
+    assert "nothing to reset" in client.press("/admin/sources/sandbox/reset").text
+
+
 # --- who may --------------------------------------------------------------------------------------
 
 
@@ -316,7 +332,8 @@ def test_a_viewer_sees_no_button_and_is_refused(app: Flask) -> None:
     for page in (*pages, f"/admin/errors/details/?id={error}"):
         forms = viewer.text(page).split("<form ")[1:]
         targets = {form.split('action="')[1].split('"')[0] for form in forms}
-        assert targets <= {"/language", "/sign-out", *OF_ONES_OWN}, page
+        search = f"/admin/job/{job_id}"  # of the job's items
+        assert targets <= {"/language", "/sign-out", *OF_ONES_OWN, search}, page
     for url in (
         "/admin/fetch/day",
         "/admin/fetch/range",
@@ -327,6 +344,7 @@ def test_a_viewer_sees_no_button_and_is_refused(app: Flask) -> None:
         f"/admin/job/{job_id}/resume",
         "/admin/sources/sandbox/pause",
         "/admin/sources/sandbox/resume",
+        "/admin/sources/sandbox/reset",
     ):
         answer = viewer.press(url, id=error, date="2025-05-05")
         assert answer.status_code == 403, url
@@ -354,6 +372,33 @@ def test_the_worst_comes_first() -> None:
     wrong = _facts(submitted=5, workers=0, paused=[state], errors=[("DNS", 2)])
     levels = [finding.level for finding in judge(wrong)]
     assert levels == ["bad", "warn", "warn", "warn"]
+
+
+def test_two_wrong_jobs_that_make_a_right_sum_are_both_named_and_led_to(
+    app: Flask, client: Visitor
+) -> None:
+    app.extensions.pop("fikstur-books", None)  # the answer of a minute
+    more, less = a_job(days=3), a_job(days=3)
+    with transaction() as session:
+        session.execute(update(Job).where(Job.id == more).values(submitted=1))
+        session.execute(update(Job).where(Job.id == less).values(submitted=5))
+    page = client.text("/admin/")
+    assert f"Job {more}: 1 items were submitted, 3 are there" in page
+    assert f"Job {less}: 5 items were submitted, 3 are there" in page
+    shown = page.split('id="board"')[0]
+    for job_id in (more, less):
+        assert f'<a href="/admin/job/{job_id}">Show</a>' in shown
+        job = client.text(f"/admin/job/{job_id}")
+        assert '<p class="books wrong">' in job
+        assert ">all 3</a>" in job
+
+
+def test_the_last_good_answer_may_be_one_of_details(app: Flask) -> None:
+    head = {"source": "sandbox", "source_id": "1", "kind": "event", "code": "OK", "missing": ""}
+    with transaction() as session:
+        session.add(MatchDetail(**head, fetched_at=now(), looked_at=now()))
+    with reading() as session:
+        assert last_fetch(session) is not None
 
 
 def test_waiting_without_a_worker_is_bad_and_says_what_to_do() -> None:

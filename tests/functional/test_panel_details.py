@@ -22,6 +22,7 @@ from app.fixtures.models import MatchDetail, MatchIncident, MatchPlayer, MatchSt
 from app.jobs.models import Job, Trigger
 from app.jobs.submit import submit
 from app.sources.limits import Rate, least_time_s
+from app.sources.pause import pause_by_hand
 from app.sources.registry import adapter
 
 PAGE = "/admin/details/"
@@ -119,6 +120,7 @@ def test_start_submits_exactly_what_was_shown(client: Visitor) -> None:
     assert [(item.kind, item.key) for item in items_of(job.id)] == expected
     again = press(client, **form)
     assert numbers(again.text)["− in hand already"] == "6"
+    assert f'<a href="/admin/job/{job.id}">' in again.text.split("in hand already")[1]
     assert "Nothing is left to fetch" in again.text
     assert 'value="start"' not in again.text
 
@@ -159,6 +161,7 @@ def test_the_ids_of_a_file_are_typed_into_the_form(
     assert ">\n11\n12</textarea>" in answer.text.replace("\r", "")
     assert 'value="ids" checked' in answer.text
     assert "nonsense” is not a match id" in answer.text
+    assert ("First ids: 11, 12" in answer.text) == (name != "ids.txt")
     press(client, **wanted(ids="11\r\n12", do="start", seal=seal_of(answer.text)))
     assert {item.key for item in items_of(jobs()[0].id)} == {"11", "12"}
 
@@ -171,6 +174,8 @@ def test_the_matches_of_stored_days_are_asked_only_for_what_they_lack(client: Vi
     days = {"how": "days", "from": "2025-05-01", "to": "2025-05-05"}
     page = press(client, **wanted(**days)).text
     assert numbers(page)["= To do"] == "6"
+    assert "4 of these days were never fetched" in page
+    assert "2025-05-01, 2025-05-02, 2025-05-03, 2025-05-04" in page
     press(client, **wanted(**days), do="start", seal=seal_of(page))
     (job,) = jobs()
     assert {(i.kind, i.key) for i in items_of(job.id)} == {
@@ -248,6 +253,13 @@ def test_a_limit_is_told_with_the_time_it_costs(client: Visitor) -> None:
     answer = press(client, **wanted(**form))
     assert "limit of 1/1" in numbers(answer.text)["Time"]
     assert "2 minutes" in numbers(answer.text)["Time"]
+
+
+def test_a_paused_source_is_told_before_anything_starts(client: Visitor) -> None:
+    with transaction() as session:
+        pause_by_hand(session, "sandbox", "ece")
+    page = press(client, **wanted(ids="1")).text.split('id="result"')[1]
+    assert "Source sandbox is paused (PAUSED) until somebody resumes it." in page
 
 
 # --- from other pages -----------------------------------------------------------------------------

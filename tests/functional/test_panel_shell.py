@@ -142,6 +142,13 @@ def test_a_token_that_differs_is_no_change(app: Flask) -> None:
     assert etags[0] == etags[1] != etags[2]
 
 
+@pytest.mark.parametrize("typed", ["{}", "#{}", "job {}", "Job #{}", "iş {}", "İŞ {}", "is{}"])
+def test_a_job_is_found_by_its_number_however_it_is_called(app: Flask, typed: str) -> None:
+    job_id = a_job()
+    html = signed_in(app).get("/admin/palette", query_string={"q": typed.format(job_id)}).text
+    assert f'href="/admin/job/{job_id}"' in html
+
+
 # --- the palette ----------------------------------------------------------------------------------
 
 

@@ -6,21 +6,26 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from collection import an_error
 from factories import a_job, items_of
-from flask import Flask
+from flask import Flask, url_for
 from openpyxl import load_workbook
 from panel import Visitor, signed_in
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from app.accounts.models import Role
 from app.admin import export
 from app.core.clock import now
 from app.core.db import reading, transaction
 from app.core.text import N_, Sentence
+from app.drill.models import DrillReceipt
+from app.errors.models import FixtureError
+from app.fixtures.ids import from_file
 from app.jobs import ledger, steer
 from app.jobs.ledger import Terms
-from app.jobs.models import ItemOutcome, Job, JobItem
+from app.jobs.models import ItemOutcome, Job, JobItem, Trigger
 from app.jobs.moves import Report
+from app.jobs.submit import ItemRequest, JobRequest, submit
 
 HOSTILE = '=HYPERLINK("http://evil.example","Fenerbahçe")'
 
@@ -98,10 +103,14 @@ def test_a_workbook_has_typed_cells_and_no_formula(client: Visitor, job_id: int)
     name = f"job-{job_id}-failed.xlsx"
     assert answer.headers["Content-Disposition"] == f"attachment; filename={name}"
     sheet = load_workbook(io.BytesIO(answer.data)).active
+    assert (sheet.title, sheet.freeze_panes) == (f"Job {job_id}", "A2")
+    assert sheet.auto_filter.ref == "A1:L4"
+    assert sheet.column_dimensions["A"].width >= len("2025-05-05")
     header, *rows = sheet.iter_rows()
-    assert [cell.value for cell in header][:3] == ["Number", "Key", "Source"]
-    assert [row[1].value for row in rows] == keys(job_id)[2:5]
-    number, *_, message, attempts, crashes, started, ended = rows[0]
+    assert {row[3].value for row in rows} == {"failed"}
+    assert [cell.value for cell in header][:3] == ["Key", "Source", "Work"]
+    assert [row[0].value for row in rows] == keys(job_id)[2:5]
+    *_, message, attempts, crashes, started, ended, number = rows[0]
     assert (number.data_type, attempts.value, crashes.value) == ("n", 1, 0)
     assert (message.value, message.data_type, message.quotePrefix) == (HOSTILE, "s", True)
     assert started.is_date
@@ -114,11 +123,25 @@ def _local(value: datetime) -> datetime:
 
 def test_a_csv_opens_in_a_spreadsheet_and_runs_nothing(client: Visitor, job_id: int) -> None:
     answer = client.get(f"/admin/job/{job_id}/items.csv?code=DNS")
-    assert answer.data.startswith(b"\xef\xbb\xbfNumber,Key,Source")
+    assert answer.data.startswith(b"\xef\xbb\xbfKey,Source,Work")
     assert answer.mimetype == "text/csv"
     rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
     assert {row["What happened"] for row in rows} == {f"'{HOSTILE}"}
+    assert rows[0]["State"] == "failed"
     assert rows[0]["Ended"] == str(_local(items_of(job_id)[2].finished_at))
+
+
+@pytest.mark.parametrize("language", ["tr", "en"])
+@pytest.mark.parametrize("form", ["xlsx", "csv"])
+def test_the_file_of_a_slice_is_read_back_as_its_keys(app: Flask, form: str, language: str) -> None:
+    with transaction() as session:
+        items = [ItemRequest("detail_event", str(key), "sandbox") for key in (100001002, 100001004)]
+        made = submit(
+            session, JobRequest("fetch_details", items, {}), by="x", trigger=Trigger.PANEL
+        )
+    client = signed_in(app, language=language)
+    content = client.get(f"/admin/job/{made.job_id}/items.{form}").data
+    assert from_file(f"x.{form}", content).ids == ("100001002", "100001004")
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
@@ -194,12 +217,61 @@ def test_what_another_job_tries_is_left_out_and_told(client: Visitor, job_id: in
 def test_a_slice_without_anything_to_retry_has_no_button_and_is_refused(
     client: Visitor, job_id: int
 ) -> None:
-    for query in ("", "state=done", "outcome=stored", "code=TIMEOUT_READ"):
-        assert "Retry this slice" not in client.text(f"/admin/job/{job_id}?{query}")
+    for query in ("state=done", "outcome=stored", "code=TIMEOUT_READ"):
+        assert "/retry" not in client.text(f"/admin/job/{job_id}?{query}")
     said = client.press(f"/admin/job/{job_id}/retry", outcome="stored").text
     assert "has ended without being done" in said
     client.press("/admin/job/4242/retry", state="failed")
     assert last_job().id == job_id
+
+
+def test_all_that_was_not_done_is_tried_again_and_the_job_leads_to_who_does(
+    client: Visitor, job_id: int
+) -> None:
+    url = f"/admin/job/{job_id}"
+    page = client.text(url)
+    assert "Retry what was not done (4)" in page
+    assert "partly done" in page
+    assert "partly done" in client.text("/admin/jobs/")
+    client.press(f"{url}/retry")
+    again = last_job()
+    assert [item.key for item in items_of(again.id)] == keys(job_id)[2:]
+    page = client.text(url)
+    assert f'<a href="/admin/job/{again.id}">Job {again.id}</a>' in page.split('id="retries"')[1]
+    assert "4 items are done since or in hand of other jobs" in page
+    assert "/retry" not in page
+
+
+def test_an_item_is_found_by_its_key(client: Visitor, job_id: int) -> None:
+    key = keys(job_id)[3]
+    assert shown(client, job_id, f"key={key}") == [key]
+    assert shown(client, job_id, f"key={key}&state=done") == []
+    assert f'value="{key}"' in client.text(f"/admin/job/{job_id}?key={key}")
+
+
+def test_an_item_says_why_it_waits_and_leads_to_its_error(client: Visitor) -> None:
+    error, made = an_error("2025-05-01"), a_job(days=1)
+    (item,) = items_of(made)
+    with transaction() as session:
+        session.execute(update(FixtureError).where(FixtureError.id == error).values(key=item.key))
+    page = client.text(f"/admin/job/{made}/item/{item.id}")
+    assert "No worker is running" in page
+    assert f"/admin/errors/details/?id={error}" in page
+    with transaction() as session:
+        steer.pause(session, made)
+    page = client.text(f"/admin/job/{made}/item/{item.id}")
+    assert "The job is paused until somebody resumes it." in page
+    assert "Next try" not in page
+
+
+def test_the_job_of_a_drill_leads_to_its_receipt(client: Visitor) -> None:
+    made = a_job(kind="drill_chaos")
+    assert "/admin/drill/receipt" not in client.text(f"/admin/job/{made}")
+    with transaction() as session:
+        session.add(DrillReceipt(id=7, job_id=made, at=now(), passed=True, facts={}))
+    with client.application.test_request_context():
+        address = url_for("drill.receipt", receipt_id=7)
+    assert f'href="{address}"' in client.text(f"/admin/job/{made}")
 
 
 def test_a_viewer_may_export_but_not_retry(app: Flask, job_id: int) -> None:
@@ -221,5 +293,6 @@ def test_ten_thousand_items_are_walked_through_in_steps(client: Visitor) -> None
         session.execute(insert(JobItem), [{**same, "key": str(n)} for n in range(10_000)])
     client.press("/language", language="tr")
     text = client.get(f"/admin/job/{job_id}/items.csv?state=failed").data.decode("utf-8-sig")
-    told = [line.split(",")[1] for line in text.splitlines()[1:]]
+    assert ",başarısız," in text.splitlines()[1]
+    told = [line.split(",")[0] for line in text.splitlines()[1:]]
     assert told == [str(n) for n in range(10_000)]

@@ -16,13 +16,14 @@ from app.fixtures.fetch import fetch_day
 from app.jobs import ledger
 from app.jobs.ledger import Terms
 from app.jobs.models import ItemState, Job, JobItem
+from app.jobs.models import Worker as WorkerRow
 from app.jobs.report import job_report
 from app.jobs.runner import Handler, work_on
 from app.jobs.steward import duty_at_slots, ring_waiting
 from app.jobs.worker import Worker
-from app.sources import breaker, pace, pause
+from app.sources import breaker, limits, pace, pause
 from app.sources.base import Code, Failure
-from app.sources.limits import Grant
+from app.sources.limits import Grant, Rate
 from app.sources.models import SourceState
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -130,6 +131,44 @@ def test_a_job_without_a_slot_holds_no_worker_and_nobody_asks_again() -> None:
     assert worker.limiter.asked == [("sandbox", 1, 1.0)]
     assert counts(job_id)["running"] == 0
     assert why(job_id) == ("The limit of sandbox is reached; its next request goes out in 30 s.")
+
+
+def test_between_two_slots_the_limit_is_still_why_it_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The slot is free since a moment, and nobody has taken it yet."""
+    monkeypatch.setitem(limits._told, "sandbox", (Rate(2, 10),))
+    job_id = a_job(5)
+    with transaction() as session:
+        session.add(WorkerRow(id="w", host="h", pid=1, started_at=now(), heartbeat_at=now()))
+    assert why(job_id) == "The limit of sandbox sets the pace: 2/10 (requests/seconds)."
+    put(factor=0.25)
+    assert "2/10 (requests/seconds), slowed down to 1/20 for now" in why(job_id)
+    monkeypatch.setitem(limits._told, "sandbox", ())
+    assert why(job_id) == "It waits for a free worker."
+
+
+def test_the_rate_is_that_of_the_last_minute_and_none_while_the_source_is_paused() -> None:
+    job_id = a_job(10)
+    long_ago = now() - timedelta(minutes=30)
+    with transaction() as session:
+        session.execute(update(Job).values(started_at=long_ago, state="PROCESSING"))
+        first = [item.id for item in items_of(job_id)]
+        for ids, values in (
+            (first[:3], {"state": "done", "finished_at": long_ago}),
+            (first[3:5], {"state": "done", "finished_at": now()}),
+            (first[5:6], {"state": "failed", "finished_at": now()}),
+            (first[6:8], {"state": "cancelled", "finished_at": now()}),
+        ):
+            session.execute(update(JobItem).where(JobItem.id.in_(ids)).values(**values))
+    with reading() as session:
+        report = job_report(session, job_id)
+    assert (report.rate, report.left_s, report.ended) == (pytest.approx(3 / 60), 40, 8)
+    put(paused_until=now() + timedelta(hours=1), code="BLOCKED")
+    with reading() as session:
+        report = job_report(session, job_id)
+    assert (report.rate, report.left_s) == (None, None)
+    assert "Source sandbox is paused (BLOCKED) until" in str(report.waits_for)
 
 
 def test_control_without_a_limit_all_of_it_is_done_at_once() -> None:

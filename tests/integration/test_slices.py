@@ -1,14 +1,22 @@
 import pytest
 from factories import a_job, items_of
+from sqlalchemy import update
 
 from app.core.db import reading, transaction
 from app.core.text import RequestError, Sentence
 from app.jobs import ledger, steer
 from app.jobs.ledger import Terms
-from app.jobs.models import ItemOutcome, Trigger
+from app.jobs.models import ItemOutcome, JobItem, Trigger
 from app.jobs.moves import Report
 from app.jobs.report import sums
-from app.jobs.slices import Slice, count_retriable, each_item, list_slice, retry_slice
+from app.jobs.slices import (
+    Slice,
+    count_retriable,
+    each_item,
+    list_slice,
+    retry_jobs,
+    retry_slice,
+)
 from app.jobs.submit import submit
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -67,7 +75,7 @@ def test_a_retry_has_exactly_the_keys_that_ended_without_being_done() -> None:
     ):
         with reading() as session:
             job, left_out = retry_slice(session, wanted)
-            assert count_retriable(session, wanted) == len(expected)
+            assert count_retriable(session, wanted) == (len(expected), 0)
         assert [(i.source, i.kind, i.key) for i in job.items] == [
             ("sandbox", "fetch_day", key) for key in expected
         ]
@@ -87,3 +95,25 @@ def test_what_another_job_has_in_hand_is_left_out_and_nothing_is_a_sentence() ->
             retry_slice(session, Slice(job_id, code="DNS"))
         with pytest.raises(RequestError, match="has ended without being done"):
             retry_slice(session, Slice(job_id, outcome="stored"))
+
+
+def test_what_a_retry_has_done_is_not_offered_again() -> None:
+    job_id = a_mixed_job()
+    with transaction() as session:
+        job, _ = retry_slice(session, Slice(job_id, state="failed"))
+        again = submit(session, job, by="tester", trigger=Trigger.CLI).job_id
+    first, second, _third = items_of(again)
+    with transaction() as session:
+        done = update(JobItem).where(JobItem.id == first.id).values(state="done")
+        session.execute(done)
+        session.execute(update(JobItem).where(JobItem.id == second.id).values(state="failed"))
+    with reading() as session:
+        assert retry_jobs(session, job_id) == [again]
+        assert retry_jobs(session, again) == []
+        assert count_retriable(session, Slice(job_id, state="failed")) == (1, 2)
+        job, in_hand = retry_slice(session, Slice(job_id, state="failed"))
+        assert ([item.key for item in job.items], in_hand) == ([second.key], 1)
+    with transaction() as session:
+        session.execute(update(JobItem).where(JobItem.job_id == again).values(state="done"))
+    with reading() as session, pytest.raises(RequestError, match="All of it was done since"):
+        retry_slice(session, Slice(job_id, state="failed"))

@@ -39,12 +39,13 @@ def test_ids_may_be_separated_by_anything_usual_and_be_ranges() -> None:
 
 
 def test_a_line_that_is_no_id_is_named_with_its_number() -> None:
-    found = from_text("1\nabc\n3x\n9-2")
+    found = from_text("1\nabc\n3x\n9-2\n12345678901234567890123")
     assert found.ids == ("1",)
     assert [str(problem) for problem in found.problems] == [
         "Line 2: “abc” is not a match id; ids are whole numbers.",
         "Line 3: “3x” is not a match id; ids are whole numbers.",
-        "Line 4: “9-2” is not a match id; ids are whole numbers.",
+        "Line 4: the range “9-2” runs backwards; give the lower id first.",
+        "Line 5: “12345678901234567890123” is too long for a match id; 19 digits are the most.",
     ]
 
 
@@ -94,3 +95,47 @@ def test_a_file_that_cannot_be_read_is_a_sentence_that_names_it(
 
 def test_a_text_file_of_windows_is_read() -> None:
     assert from_file("ids.txt", "5\r\n6\r\n".encode("utf-16")).ids == ("5", "6")
+
+
+@pytest.mark.parametrize(
+    "heading", ["Key", "Anahtar", "ANAHTAR", "Maç Numarası", "MAÇ NUMARASI", "match id", "Match-ID"]
+)
+def test_the_number_of_an_item_is_never_taken_for_a_match(heading: str) -> None:
+    """As the files of a job once were: its items' numbers first, the ids behind them."""
+    content = workbook(("Numara", heading, "Kaynak"), (1, "100001002", "sandbox"))
+    found = from_file("job-5.xlsx", content)
+    assert found.ids == ("100001002",)
+    assert str(found.read) == f"Sheet read: Sheet; column: {heading}. First ids: 100001002"
+
+
+def test_a_table_with_several_columns_and_none_of_ids_is_refused_with_their_names() -> None:
+    with pytest.raises(RequestError) as refused:
+        from_file("a.csv", "Numara,Takım\n1,İğdır\n".encode())
+    assert "There are: Numara, Takım." in str(refused.value)
+    assert "match_id" in str(refused.value)
+
+
+def test_a_single_column_may_be_headed_anyhow() -> None:
+    found = from_file("a.csv", b"wanted\n1\n2\n3\n4\n")
+    assert found.ids == ("1", "2", "3", "4")
+    assert str(found.read) == "Column read: wanted. First ids: 1, 2, 3, …"
+
+
+def test_the_first_sheet_that_holds_something_is_read() -> None:
+    book = Workbook()
+    sheet = book.create_sheet("Maçlar")
+    for cell in ("Key", 7):
+        sheet.append([cell])
+    kept = io.BytesIO()
+    book.save(kept)
+    found = from_file("a.xlsx", kept.getvalue())
+    assert (found.ids, found.problems) == (("7",), ())
+    assert "Sheet read: Maçlar" in str(found.read)
+
+
+def test_an_empty_workbook_holds_no_ids() -> None:
+    assert from_file("a.xlsx", workbook()).ids == ()
+
+
+def test_a_whole_number_may_be_written_with_a_point_in_a_csv() -> None:
+    assert from_file("a.csv", b"id\n100001002.0\n7.00\n").ids == ("100001002", "7")

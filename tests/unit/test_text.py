@@ -52,3 +52,9 @@ def test_amounts_are_told_as_the_language_writes_them_and_names_as_they_are() ->
     sentence = Sentence("%(count)s %(id)s", {"count": 20_000, "id": 20_000})
     assert (sentence.to("tr"), sentence.to("en")) == ("20.000 20000", "20,000 20000")
     assert Sentence.load(sentence.dump()).to("tr") == "20.000 20000"
+
+
+def test_numbers_have_the_separators_of_the_language() -> None:
+    sentence = Sentence("%(requests)s in %(seconds)s s", {"requests": 12_000, "seconds": 3.1})
+    assert sentence.to("en") == "12,000 in 3.1 s"
+    assert sentence.to("tr") == "12.000 in 3,1 s"
