@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
 
+from app.core.many import one_of
 from app.core.text import N_, RequestError
 from app.jobs import failover
 from app.jobs.models import OPEN_ITEM, ItemState, Job, JobItem
@@ -83,7 +84,7 @@ def count_retriable(session: Session, wanted: Slice) -> Retriable:
     if not count or count > MOST_RETRIED or not session.scalar(select(_retries(wanted).exists())):
         return Retriable(count, 0)
     ended, order = _ended(session, wanted), _order(session, wanted)
-    left = _free_of(_done_since(session, wanted) | _in_hand(session), ended, order)
+    left = _free_of(_done_since(session, wanted, ended) | _in_hand(session), ended, order)
     return Retriable(len(left), count - len(left))
 
 
@@ -105,7 +106,7 @@ def retry_slice(session: Session, wanted: Slice) -> tuple[JobRequest, int]:
     """
     ended, order = _ended(session, wanted), _order(session, wanted)
     _refuse_if_none_or_too_many(len(ended), wanted.job_id)
-    ended = _free_of(_done_since(session, wanted), ended, order)
+    ended = _free_of(_done_since(session, wanted, ended), ended, order)
     if not ended:
         raise RequestError(N_("All of it was done since, by jobs that tried it again."))
     free = _requests(_free_of(_in_hand(session), ended, order), order)
@@ -144,10 +145,12 @@ def _requests(ended: Sequence[Any], order: Sequence[str]) -> list[ItemRequest]:
     return [*dict.fromkeys(_ways(row, order)[0] for row in ended)]
 
 
-def _done_since(session: Session, wanted: Slice) -> set[ItemRequest]:
-    """What the jobs that try again have done since, whether of this job's slices or others'."""
+def _done_since(session: Session, wanted: Slice, ended: Sequence[Any]) -> set[ItemRequest]:
+    """What of it the jobs that try again have done since, of this job's slices or of others'."""
     query = select(JobItem.source, JobItem.kind, JobItem.key).where(
-        JobItem.job_id.in_(_retries(wanted)), JobItem.state == ItemState.DONE
+        JobItem.job_id.in_(_retries(wanted)),
+        JobItem.state == ItemState.DONE,
+        one_of(JobItem.key, {row.key for row in ended}),
     )
     return {ItemRequest(row.kind, row.key, row.source) for row in session.execute(query)}
 
