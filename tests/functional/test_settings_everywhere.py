@@ -49,7 +49,7 @@ def test_a_form_saves_what_is_different_and_it_holds_at_once(boss: Visitor, app:
     answer = boss.press(f"{PAGE}general", page=PAGE, TIME_ZONE="Asia/Tokyo", FRESH_HOURS="6")
     assert "Saved: TIME_ZONE, FRESH_HOURS" in answer.text
     assert (config(app).time_zone, config(app).fresh_hours) == ("Asia/Tokyo", 6)
-    assert 'name="skip" min="0" max="8760" step="1" value="6"' in boss.text("/admin/fetch/range")
+    assert 'name="skip" min="0" max="87840" step="1" value="6"' in boss.text("/admin/fetch/range")
     boss.press(f"{PAGE}general", page=PAGE, FRESH_HOURS="6")  # an empty field gives it back
     assert config(app).time_zone == "Europe/Istanbul"
     assert [row[:2] for row in noted()] == [
