@@ -1,5 +1,6 @@
 """What is done after each code: retries, waits and pauses as a table, and the plan; pure."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,15 +74,16 @@ POLICIES: Mapping[Code, Policy] = {
 }
 
 
-def counted_together(code: str) -> set[str]:
+@functools.cache
+def counted_together(code: str) -> frozenset[str]:
     """The codes whose attempts are one count: each its own, but what passes by itself is one.
 
     A server that fails now this way, now that, would else be asked in short intervals for ever.
     """
     policy = POLICIES.get(Code(code)) if code in set(Code) else None
     if policy is None or not policy.tail:
-        return {code}
-    return {str(other) for other, its in POLICIES.items() if its.tail}
+        return frozenset({code})
+    return frozenset(str(other) for other, its in POLICIES.items() if its.tail)
 
 
 @dataclass(frozen=True, slots=True)
