@@ -154,9 +154,7 @@ def badge(value: str | None, table: Mapping[str, str] | None = None) -> Markup:
 
 
 def job_badge(state: str, items: Mapping[str, int]) -> Markup:
-    """The state of a job; one that was cancelled or failed at some of its items is not all red."""
-    if state == JobState.FAILED and items.get(ItemState.CANCELLED):
-        return badge(JobState.CANCELLED, words.JOB_STATES)  # what failed before is in the sum
+    """The state of a job; one that failed at some of its items only is not all red."""
     if state == JobState.FAILED and items.get(ItemState.DONE):
         return mark("warn", gettext("partly done"))
     return badge(state, words.JOB_STATES)
