@@ -35,8 +35,8 @@ from app.core import queue
 from app.core.db import persist
 from app.core.memory import keep_what_is_loaded, share_heaps
 from app.drill.work import drill_item
+from app.fixtures.asking import Desk
 from app.fixtures.details import DetailWork
-from app.fixtures.fetch import Desk
 from app.fixtures.fetch import fetch_day as fetch_one_day
 from app.fixtures.probe import Probe
 from app.fixtures.probe import probe as probe_source

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
+from app.fixtures.asking import Desk
 from app.fixtures.details import DetailWork
-from app.fixtures.fetch import Desk, fetch_day
+from app.fixtures.fetch import fetch_day
 from app.jobs.runner import Handler, work_on
 from app.jobs.stream import Streams
 from app.jobs.worker import Worker

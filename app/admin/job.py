@@ -25,7 +25,7 @@ from app.core.db import persist, reading
 from app.core.text import N_, RequestError, Sentence
 from app.drill.models import DrillReceipt
 from app.errors.models import FixtureError
-from app.fixtures.details import PREFIX
+from app.fixtures.detail_kinds import PREFIX
 from app.fixtures.models import Match, MatchDetail, RawAnswer
 from app.jobs import steer
 from app.jobs.models import ItemOutcome, ItemState, JobItem

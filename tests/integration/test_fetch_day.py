@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from app.core.db import reading, transaction
 from app.errors.models import FixtureError
-from app.fixtures.fetch import Desk
+from app.fixtures.asking import Desk
 from app.fixtures.models import FixtureDay, Match, MatchChange, RawAnswer
 from app.fixtures.report import matches_of
 from app.fixtures.request import fetch_request

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from app.core.db import persist, reading, transaction
 from app.core.text import RequestError
 from app.errors.models import FixtureError
+from app.fixtures.asking import Desk
 from app.fixtures.details import DetailWork
 from app.fixtures.details_request import details_plan
-from app.fixtures.fetch import Desk
 from app.fixtures.models import (
     Match,
     MatchChange,
