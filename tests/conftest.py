@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 
 import config as configuration
 
@@ -48,6 +50,19 @@ def settings(data_dir: Path, **changes: str) -> configuration.Config:
 
 # tasks.py reads the configuration when it is imported: it must not find the developer's.
 configuration.load = lambda: settings(SCRATCH / "tasks")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_worked_out_twice() -> None:
+    """Hundreds of apps are made here: each would compile its pages and make costly hashes.
+
+    Real processes do as ever; what the tests want to know of neither depends on the price.
+    """
+    from app.accounts import users
+
+    users._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    compiled = FileSystemBytecodeCache(tempfile.mkdtemp(dir=SCRATCH))
+    Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": compiled}
 
 
 LONGEST = {"chaos": 0, "test_recorded_details.py": 1, "browser": 2}
@@ -148,12 +163,22 @@ def empty(url: str) -> None:
 
 
 @pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
-    """The whole app on an empty database, its context open."""
+def edges(request: pytest.FixtureRequest) -> bool:
+    """Whether the app of a test has its panel, API and commands.
+
+    To make them takes longer than most tests of what lies under them; those of these that do speak
+    of a page or a command say so with a fixture of their own.
+    """
+    return "integration" not in request.path.parts
+
+
+@pytest.fixture
+def app(database_url: str, tmp_path: Path, edges: bool) -> Iterator[Flask]:
+    """The app on an empty database, its context open."""
     from app import create_app
     from app.core.db import db
 
-    made = create_app(settings(tmp_path, DATABASE_URL=database_url))
+    made = create_app(settings(tmp_path, DATABASE_URL=database_url), edges=edges)
     made.testing = True
     with made.app_context():
         yield made
@@ -177,9 +202,14 @@ def recorded_days() -> list[Path]:
         pytest.param("postgres+redis", marks=[pytest.mark.postgres, pytest.mark.redis]),
     ]
 )
-def stack(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The settings of each stack for real processes: SQLite alone, and PostgreSQL with Redis."""
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """The settings of each stack for real processes: SQLite alone, and PostgreSQL with Redis.
+
+    Both are migrated; SQLite where a `stage` in the test's folder looks for it.
+    """
     if request.param == "sqlite":
+        (tmp_path / "data").mkdir()
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "data" / "fikstur.db")
         return {}
     if not REDIS:
         pytest.skip("FIKSTUR_TEST_REDIS_URL is not set")

@@ -22,7 +22,18 @@ def look(job_id: int) -> JobReport:
 
 
 def until_done(job_id: int, count: int, seconds: float = 60) -> JobReport:
-    return wait_until(lambda: (r := look(job_id)).items["done"] >= count and r, seconds, 0.05)
+    """Wait for so many; for all of them means until the job has ended too.
+
+    The last two items may end in two transactions that do not see each other: then the steward
+    ends the job, a second later.
+    """
+
+    def enough() -> JobReport | None:
+        report = look(job_id)
+        over = count < report.job.submitted or not report.is_open
+        return report if report.items["done"] >= count and over else None
+
+    return wait_until(enough, seconds, 0.05)
 
 
 def events(job_id: int, name: str) -> int:

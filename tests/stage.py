@@ -83,6 +83,15 @@ class Stage:
         """Start `flask worker`."""
         return self.start("-m", "flask", "--app", "wsgi", "worker", *options, name="worker", **more)
 
+    def until_listens(self, port: str, seconds: float = 30) -> None:
+        """Wait for the one that was started on this port of this machine."""
+
+        def listens() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", int(port))) == 0
+
+        wait_until(listens, seconds, 0.02)
+
     def log_text(self) -> str:
         """Everything the processes said."""
         return "\n".join(path.read_text("utf-8", "replace") for path in sorted(self.logs.iterdir()))

@@ -38,7 +38,7 @@ def streaming(
         log = str(tmp_path / "asked.jsonl")
         options = ("--port", port, "--no-demo", "--latency-ms", str(latency_ms), "--log", log)
         made.start("-m", "app.sandbox", *options, name="sandbox")
-        assert made.flask("setup").returncode == 0
+        made.until_listens(port)
         app = create_app(settings(Path(made.environ["DATA_DIR"]), **stack), edges=False)
         with app.app_context():
             try:

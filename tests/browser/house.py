@@ -6,7 +6,6 @@ Used by the tests of all pages and by the pictures of them (`python dev.py scree
 import functools
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -97,7 +96,7 @@ class House:
         self.stage.start("-m", "flask", "--app", "wsgi", "web", name="web")
         self.stage.worker()
         for port in ports:
-            wait_until(lambda port=port: _listens(int(port)), 60)
+            self.stage.until_listens(port, seconds=60)
 
     def furnish(self) -> None:
         """Matches, details, errors, a backup, a receipt, jobs that ended and one that goes on."""
@@ -206,11 +205,6 @@ def _receipt() -> dict[str, str]:
     with transaction() as session:
         session.add(DrillReceipt(job_id=1, at=now(), passed=True, facts=as_kept(facts)))
     return {}
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def sign_in(page: Any, house: House, name: str = USER) -> None:

@@ -159,7 +159,7 @@ def test_details_are_looked_at_first_and_then_fetched(watched: Seen) -> None:
 def look_first(watched: Seen, page: Any, match_id: str) -> None:
     """The form shows only what fits the choice; a wrong line is named; nothing is started."""
     page.click("nav a[href='/admin/details/']")
-    assert page.is_visible("textarea[name=ids]")
+    page.wait_for_selector("textarea[name=ids]")
     page.check("input[value=days]")
     assert page.is_hidden("textarea[name=ids]")
     watched.shot("details-days-en")

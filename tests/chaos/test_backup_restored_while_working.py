@@ -28,7 +28,7 @@ def scene(stack: dict[str, str], tmp_path: Path) -> Iterator[Stage]:
     with stage(tmp_path, SANDBOX_PORT=port, SOURCES="sandbox", **stack) as made:
         sandbox = ("-m", "app.sandbox", "--port", port, "--no-demo", "--latency-ms", "150")
         made.start(*sandbox, name="sandbox")
-        assert made.flask("setup").returncode == 0
+        made.until_listens(port)
         yield made
 
 

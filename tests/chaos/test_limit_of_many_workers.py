@@ -32,7 +32,7 @@ def test_two_workers_keep_one_limit_and_use_it(
     own = {"SANDBOX_PORT": port, "SOURCES": "sandbox", "SANDBOX_LIMITS": limit, **stack}
     with stage(tmp_path, **own) as scene:
         scene.start("-m", "app.sandbox", "--port", port, "--no-demo", name="sandbox")
-        assert scene.flask("setup").returncode == 0
+        scene.until_listens(port)
         app = create_app(settings(Path(scene.environ["DATA_DIR"]), **stack), edges=False)
         with app.app_context():
             with reading() as session:

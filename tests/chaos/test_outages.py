@@ -69,6 +69,7 @@ def test_postgresql_may_crash_and_restart_in_the_middle(
 ) -> None:
     own = {"DATABASE_URL": own_postgres.url, "REDIS_URL": stack["REDIS_URL"]}
     with streaming(own, tmp_path, latency_ms=300) as scene:
+        assert scene.flask("setup").returncode == 0
         job_id = ask(ITEMS)
         worker = scene.worker("--threads", "2")
         until_done(job_id, 100)

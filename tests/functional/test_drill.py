@@ -91,7 +91,6 @@ class Scene:
         self.stage, self.stack, self.tmp_path = made, stack, tmp_path
         self.file = Path(made.environ["DATA_DIR"]) / "fikstur.db"
         if not stack:
-            self.file.parent.mkdir()
             self.file.write_bytes(NEVER_READ)
         self.before = self.outside()
 

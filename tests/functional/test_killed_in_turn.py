@@ -35,7 +35,7 @@ def scene(stack: dict[str, str], tmp_path: Path) -> Iterator[Stage]:
     with stage(tmp_path, SOURCES=",".join(ORDER), **sources, **more, **stack) as made:
         slow = ("--no-demo", "--latency-ms", "150", "--faults", str(plan))
         made.start("-m", "app.sandbox", "--port", port, *slow, name="sandbox")
-        assert made.flask("setup").returncode == 0
+        made.until_listens(port)
         yield made
 
 

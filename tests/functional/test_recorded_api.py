@@ -110,7 +110,6 @@ def scene(stack: dict[str, str], tmp_path: Path) -> Iterator[Scene]:
     with stage(tmp_path, **sources, **stack) as made:
         tool = str(PAYLOADS.parent / "tools" / "replay_api.py")
         made.start(tool, "--port", str(port), "--payloads", str(PAYLOADS), name="replay")
-        assert made.flask("setup").returncode == 0
         made.worker("--threads", "4")
         wait_until(lambda: "replay on" in made.log_text())
         app = create_app(settings(tmp_path / "data", **stack), edges=False)
@@ -271,7 +270,6 @@ def test_bad_input_is_a_sentence_with_exit_code_2_and_no_job(
     stack: dict[str, str], tmp_path: Path
 ) -> None:
     with stage(tmp_path, SOURCES="football_data", FOOTBALL_DATA_TOKEN="x", **stack) as made:
-        assert made.flask("setup").returncode == 0
         for arguments in BAD:
             done = made.flask("fixtures", "fetch", *arguments)
             assert done.returncode == 2, arguments

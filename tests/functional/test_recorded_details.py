@@ -39,7 +39,6 @@ def scene(stack: dict[str, str], tmp_path: Path, port: int) -> Iterator[Stage]:
         tool = str(PAYLOADS.parent / "tools" / "replay_api.py")
         log = ("--log", str(tmp_path / "answered.jsonl"))
         made.start(tool, "--port", str(port), "--payloads", str(PAYLOADS), *log, name="replay")
-        assert made.flask("setup").returncode == 0
         made.worker("--threads", "2")
         wait_until(lambda: "replay on" in made.log_text())
         app = create_app(settings(tmp_path / "data", **stack), edges=False)

@@ -36,6 +36,12 @@ from config import Config
 on_sqlite = pytest.mark.parametrize(*SQLITE_ONLY)
 
 
+@pytest.fixture
+def edges() -> bool:
+    """Links, commands or requests are part of it."""
+    return True
+
+
 def an_administrator(name: str = "ayse", language: str = "en") -> None:
     with transaction() as session:
         address = f"{name}@example.com"

@@ -34,6 +34,12 @@ NAME = "nightly_20260302T120000Z_full_0123abcd.zip"
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
+@pytest.fixture
+def edges() -> bool:
+    """Links, commands or requests are part of it."""
+    return True
+
+
 def settings(**changes: Any) -> OffsiteSettings:
     known = {"folder": None, "bucket": None, "endpoint": None, "region": "us-east-1"}
     known |= {"prefix": "fikstur", "key_id": KEY_ID, "secret": SECRET, "keep": 3}

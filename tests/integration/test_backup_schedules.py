@@ -31,6 +31,12 @@ ISTANBUL = "Europe/Istanbul"  # three hours ahead of UTC, all year
 MONDAY = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
+@pytest.fixture
+def edges() -> bool:
+    """Links, commands or requests are part of it."""
+    return True
+
+
 def a_schedule(name: str = "daily", **more: Any) -> BackupSchedule:
     values = {"type": "full", "hour": 2, "weekday": 0, "day": 1, "keep": 7, "enabled": True}
     return BackupSchedule(name=name, **{**values, "since": MONDAY - timedelta(days=90), **more})

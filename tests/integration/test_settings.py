@@ -39,6 +39,12 @@ from config import Config
 TOKEN = "a-token-nobody-may-see-0123456789"
 
 
+@pytest.fixture
+def edges() -> bool:
+    """Links, commands or requests are part of it."""
+    return True
+
+
 def base(app: Flask) -> Config:
     return app.extensions["live"].base
 

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from flask import Flask
 from panel import signed_in
 
@@ -9,6 +10,12 @@ from app.monitoring.traffic import HOURS, last_hours
 from app.sources.models import RequestLog
 
 AT = datetime(2025, 5, 5, 12, 34, 56, tzinfo=UTC)
+
+
+@pytest.fixture
+def edges() -> bool:
+    """Links, commands or requests are part of it."""
+    return True
 
 
 def asked(at: datetime, *codes: str) -> None:
