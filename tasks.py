@@ -34,6 +34,7 @@ from app.backups.work import handlers as backup_handlers
 from app.core import queue
 from app.core.db import persist
 from app.core.memory import keep_what_is_loaded, share_heaps
+from app.core.statistics import gather_statistics
 from app.drill.work import drill_item
 from app.fixtures.asking import Desk
 from app.fixtures.details import DetailWork
@@ -381,7 +382,8 @@ class Process:
         slots = duty_at_slots(self.worker, ring)
         pass_on = Duty("pass bells on", self.pass_bells_on, every_s=0.0)
         follow = Duty("follow the settings", self.live.follow_now)
-        return [*duties_of_all(ring, self.worker), slots, pass_on, follow, *_firing()]
+        tables = Duty("gather statistics", gather_statistics, every_s=5.0)
+        return [*duties_of_all(ring, self.worker), slots, pass_on, follow, tables, *_firing()]
 
     def follow(self, changed: configuration.Config) -> None:
         """Work on with other settings; what is in hand is finished with those it began with."""

@@ -79,6 +79,7 @@ def claim(
             .where(Job.id == job_id, Job.state == JobState.PENDING)
             .values(state=JobState.PROCESSING, started_at=db_now())
         )
+    rows.sort(key=lambda row: row.id)  # an UPDATE tells them as it comes by them
     return [_claim(tuple(row), worker) for row in rows]
 
 

@@ -61,21 +61,31 @@ def work_on(worker: Worker, job_id: int, handlers: Mapping[str, Handler]) -> boo
 
 def _claim(worker: Worker, job_id: int, handlers: Mapping[str, Handler]) -> list[Claim]:
     """Take what is next, and only what may take as long: one deadline is set for all of a claim."""
-    kind = _next_kind(job_id, handlers.keys())
-    if kind is None:
+    first = next_item(job_id, handlers.keys())
+    if first is None:
         return []
-    deadline_s = handlers[kind].deadline_s
+    deadline_s = handlers[first.kind].deadline_s
     alike = {name: one for name, one in handlers.items() if one.deadline_s == deadline_s}
     most = min(one.most for one in alike.values())
     return worker.claim(job_id, alike.keys(), deadline_s=deadline_s, most=most)
 
 
-def _next_kind(job_id: int, kinds: Collection[str]) -> str | None:
-    waiting = select(JobItem.kind).where(
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What is first in the order of a job."""
+
+    kind: str
+    source: str | None
+
+
+def next_item(job_id: int, kinds: Collection[str]) -> Next | None:
+    """The item of these kinds that would be claimed now; None when there is none."""
+    waiting = select(JobItem.kind, JobItem.source).where(
         JobItem.job_id == job_id, JobItem.kind.in_(kinds), *ledger.may_run_now()
     )
     with reading() as session:
-        return session.scalar(waiting.order_by(JobItem.not_before, JobItem.id).limit(1))
+        row = session.execute(waiting.order_by(JobItem.not_before, JobItem.id).limit(1)).first()
+    return Next(row.kind, row.source) if row else None
 
 
 def more_to_claim(job_id: int) -> bool:

@@ -24,7 +24,8 @@ from app.core.one_core import OneCore
 from app.jobs import ledger
 from app.jobs.askers import Askers
 from app.jobs.moves import Claim
-from app.jobs.runner import end_badly
+from app.jobs.runner import end_badly, next_item
+from app.jobs.turns import Turn, Turns
 from app.jobs.worker import Worker
 from app.sources.limits import AT_ONCE
 
@@ -34,9 +35,10 @@ WRITE_AT = 500  # answers per transaction
 WRITE_AFTER_S = 0.5  # or so long after the first of them
 SPARE_S = 1.0
 RATE_OVER = 3  # seconds, about
-MOST_SPARE = 800
+MOST_SPARE = 600
 PATIENCE_S = 0.02
 SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
+TURN_S = 2.0  # while another job of the same source waits
 MOST_S = 60.0  # of slices one after the other while nobody waits: a stream that ends runs dry
 
 
@@ -80,15 +82,17 @@ class Streams:
         self._bells = bells
         self._pools = _Pools(work)
         self._work = work
-        self._running: set[int] = set()
+        self._turns = Turns()
+        self._in_hand: set[int] = set()  # the jobs, those that wait for their turn too
+        self._running = 0
         self._for_others: set[int] = set()
         self._lock = threading.Lock()
 
     def _is_at(self, job_id: int) -> bool:
         """Whether it is in hand here; then the bell for it is one for others."""
-        if job_id in self._running:
+        if job_id in self._in_hand:
             self._for_others.add(job_id)
-        return job_id in self._running
+        return job_id in self._in_hand
 
     def work_on(self, job_id: int, slice_s: float = SLICE_S) -> bool:
         """Work on the light items of a job for a slice, and on while no other job waits.
@@ -98,25 +102,39 @@ class Streams:
         with self._lock:
             if self._is_at(job_id):
                 return False
-            self._running.add(job_id)
+            self._in_hand.add(job_id)
+        try:
+            return self._in_turn(job_id, slice_s)
+        finally:
+            with self._lock:
+                self._in_hand.discard(job_id)
+
+    def _in_turn(self, job_id: int, slice_s: float) -> bool:
+        first = next_item(job_id, self._work.kinds())
+        if first is None:
+            return False
+        turn = self._turns.take(first.source)
+        with self._lock:
+            self._running += 1
         try:
             self._pools.core.choose()
             stream = Stream(self._worker, job_id, self._work, self._pools, self._how_many)
-            return stream.run(_Slice(slice_s, self._others_wait))
+            return stream.run(_Slice(slice_s, self._others_wait, turn))
         finally:
+            turn.end()
             with self._lock:
-                self._running.discard(job_id)
+                self._running -= 1
 
     def _how_many(self) -> int:
-        return len(self._running)
+        return self._running
 
     def _others_wait(self) -> bool:
-        return not self._running.issuperset(self._bells())
+        return not self._in_hand.issuperset(self._bells())
 
     def bells_for_others(self) -> set[int]:
         """The jobs in hand for which a bell was heard that nobody here needed; says it once."""
         with self._lock:
-            heard, self._for_others = self._for_others & self._running, set()
+            heard, self._for_others = self._for_others & self._in_hand, set()
         return heard
 
 
@@ -145,19 +163,27 @@ class _Pools:
 
 
 class _Slice:
-    """How long a stream may go on: longer while it takes a thread from nobody."""
+    """How long a stream may go on: longer while it takes a thread or a turn from nobody."""
 
-    def __init__(self, length_s: float, others_wait: Callable[[], bool]) -> None:
+    def __init__(self, length_s: float, others_wait: Callable[[], bool], turn: Turn) -> None:
         self._length_s = length_s
         self._others_wait = others_wait
-        self._until = time.monotonic() + length_s
-        self._end = time.monotonic() + max(MOST_S, length_s)
+        self._turn = turn
+        self._began = time.monotonic()
+        self._until = self._began + length_s
+        self._end = self._began + max(MOST_S, length_s)
 
     def lasts(self) -> bool:
         now = time.monotonic()
+        if self._turn.is_wanted():
+            return now < min(self._began + TURN_S, self._until)
         if now >= self._until and now < self._end and not self._others_wait():
             self._until = now + self._length_s
         return now < self._until
+
+    def is_over(self) -> None:
+        """Nothing more is claimed; what is out comes back while another stream claims."""
+        self._turn.end()
 
 
 @dataclass(slots=True)
@@ -209,11 +235,14 @@ class Stream:
             goes_on = more and not self._worker.stopping.is_set() and time_slice.lasts()
             if goes_on and self._has_room():
                 more = self._send_out()
-            elif not goes_on and not self._out:
-                break
+            elif not goes_on:
+                time_slice.is_over()
+                if not self._out:
+                    break
             self._pools.wake()
             self._write_when_due()
-        self._write()
+        if self._gathered:
+            self._write()
         return more and not self._worker.stopping.is_set()
 
     def _send_out(self) -> bool:
