@@ -32,7 +32,7 @@ from app.backups.uploads import handlers as upload_handlers
 from app.backups.work import bench_of
 from app.backups.work import handlers as backup_handlers
 from app.core import queue
-from app.core.db import persist
+from app.core.db import keep_few_pages, persist
 from app.core.memory import keep_what_is_loaded, share_heaps
 from app.core.statistics import gather_statistics
 from app.drill.work import drill_item
@@ -339,6 +339,7 @@ class Process:
         self.app: Flask = create_app(config, edges=False)
         self.live = self.app.extensions["live"]
         with self.app.app_context():
+            keep_few_pages()
             self.live.follow_now()
             self.config = in_force()
         self.limiter = build_limiter(self.config)

@@ -157,6 +157,19 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
 
 
+def keep_few_pages() -> None:
+    """Let connections made from now on keep half a megabyte of an SQLite file instead of two.
+
+    For who writes much and has many connections; what he reads again the system keeps.
+    """
+    if db.engine.dialect.name == "sqlite":
+        event.listen(db.engine, "connect", _keep_few_pages)
+
+
+def _keep_few_pages(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA cache_size=-500")
+
+
 def _prepare_postgresql(connection: Any, _record: object) -> None:
     # A worker frozen in the middle of a transaction keeps its locks; the server ends it for him.
     connection.execute(f"SET idle_in_transaction_session_timeout = '{FROZEN_S}s'")

@@ -172,17 +172,21 @@ class _Slice:
         self._began = time.monotonic()
         self._until = self._began + length_s
         self._end = self._began + max(MOST_S, length_s)
+        self._is_over = False
 
     def lasts(self) -> bool:
         now = time.monotonic()
+        if self._is_over:
+            return False
         if self._turn.is_wanted():
             return now < min(self._began + TURN_S, self._until)
         if now >= self._until and now < self._end and not self._others_wait():
             self._until = now + self._length_s
         return now < self._until
 
-    def is_over(self) -> None:
+    def end(self) -> None:
         """Nothing more is claimed; what is out comes back while another stream claims."""
+        self._is_over = True
         self._turn.end()
 
 
@@ -236,7 +240,7 @@ class Stream:
             if goes_on and self._has_room():
                 more = self._send_out()
             elif not goes_on:
-                time_slice.is_over()
+                time_slice.end()
                 if not self._out:
                     break
             self._pools.wake()

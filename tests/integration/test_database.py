@@ -9,7 +9,16 @@ from factories import a_job, counts
 from flask import Flask
 from sqlalchemy.exc import OperationalError, StatementError
 
-from app.core.db import Base, current_time, db, db_now, persist, reading, transaction
+from app.core.db import (
+    Base,
+    current_time,
+    db,
+    db_now,
+    keep_few_pages,
+    persist,
+    reading,
+    transaction,
+)
 from app.jobs.models import Job, JobEvent, JobItem, Trigger
 from app.jobs.prune import prune
 from app.jobs.submit import ItemRequest, JobRequest
@@ -137,3 +146,11 @@ def test_ten_thousand_items_are_submitted_in_one_transaction() -> None:
             session, JobRequest("fetch_range", items), by="x", trigger=Trigger.CLI
         ).job_id
     assert counts(job_id)["waiting"] == 10_000
+
+
+def test_a_worker_keeps_few_pages_of_an_sqlite_file() -> None:
+    keep_few_pages()
+    db.engine.dispose()
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            assert connection.exec_driver_sql("PRAGMA cache_size").scalar() == -500

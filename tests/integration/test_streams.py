@@ -1,6 +1,8 @@
 """A stream among others: when it ends, how much it takes, what becomes of it when it breaks."""
 
+import itertools
 import sqlite3
+import threading
 import time
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 from factories import items_of
 from fakes import FakeOutside, a_desk
+from flask import current_app
 from shapes import the_api
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
@@ -30,8 +33,8 @@ pytestmark = pytest.mark.usefixtures("app")
 SLOWLY_S = 0.005  # per request
 
 
-def a_job(count: int) -> int:
-    ids = [str(n) for n in range(1, count + 1)]
+def a_job(count: int, first: int = 1) -> int:
+    ids = [str(n) for n in range(first, first + count)]
     with transaction() as session:
         plan = details_plan(session, adapter("sandbox", "http://127.0.0.1:9"), ids, ["event"])
         assert plan.job is not None
@@ -95,6 +98,37 @@ def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < run_one_slice((), monkeypatch) < 200
 
 
+def test_two_jobs_of_one_source_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each claims alone for a while; both come to their end."""
+    monkeypatch.setattr(stream, "AT_ONCE", 2)
+    monkeypatch.setattr(stream, "MOST_SPARE", 2)
+    monkeypatch.setattr(stream, "TURN_S", 0.3)
+    first, second = a_job(150), a_job(150, 1000)
+    work, claimed = Work(), list[int]()
+
+    def look(session: Session, claims: Sequence[Claim]) -> Any:
+        claimed.append(claims[0].job_id)
+        return DetailWork.look(work, session, claims)
+
+    work.look = look  # type: ignore[method-assign]
+    streams, app = Streams(Worker(lease_s=30), work), current_app._get_current_object()
+
+    def work_on(job_id: int) -> None:
+        with app.app_context():
+            while streams.work_on(job_id):
+                pass
+
+    threads = [threading.Thread(target=work_on, args=[job_id]) for job_id in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert states(first) == states(second) == {ItemState.DONE: 150}
+    changes = sum(one != other for one, other in itertools.pairwise(claimed))
+    assert 2 <= changes <= 12, "in turn, not one claim each"
+    assert len(claimed) > 3 * changes
+
+
 def test_what_a_broken_stream_had_in_hand_is_given_back_and_nothing_counted() -> None:
     job_id, worker, work = a_job(30), Worker(lease_s=30), Work()
     work.looks_break = [away()]
@@ -133,7 +167,7 @@ def test_a_hand_is_as_large_as_the_source_was_quick_lately(monkeypatch: pytest.M
     now = [0.0]
     monkeypatch.setattr(stream.time, "monotonic", lambda: now[0])
     one = stream.Stream(Worker(lease_s=30), 1, Work(), None, lambda: 1)  # type: ignore[arg-type]
-    for rate, spare in ((1500, 800), (1500, 800), (5, 64)):
+    for rate, spare in ((1500, stream.MOST_SPARE), (1500, stream.MOST_SPARE), (5, 64)):
         for _ in range(60):
             now[0] += 1
             one._back += rate
