@@ -104,15 +104,18 @@ def test_two_workers_share_the_job_and_a_stop_gives_back(
     stack: dict[str, str], tmp_path: Path
 ) -> None:
     with streaming(stack, tmp_path, latency_ms=400) as scene:
-        # Slower than a stop may take: somebody has such a request on its way.
-        faults(scene, {"match": "/event/", "every": 10, "times": 20, "delay_s": 6})
+        # Slower than a stop may take: whoever is stopped has such a request on its way.
+        faults(scene, {"match": "/event/", "every": 10, "times": ITEMS, "delay_s": 6})
         first = scene.worker("--threads", "2")
         scene.worker("--threads", "2")
         wait_until(lambda: alive() == 2)
         job_id = ask(ITEMS)
         wait_until(lambda: len(workers_of(job_id)) == 2)
+        wait_until(lambda: len(in_hand(job_id, {first.pid})) > 20, every=0.02)
+        time.sleep(0.3)  # they are on their way
         first.send_signal(signal.SIGTERM)
         assert first.wait(10) == 0
+        faults(scene)
         assert events(job_id, "gave_back") > 0
         until_done(job_id, ITEMS, seconds=90)
         assert crashes(job_id) == 0

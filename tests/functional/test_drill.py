@@ -106,7 +106,10 @@ class Scene:
     def assert_nothing_is_left(self) -> None:
         assert processes(self.tmp_path) == []
         assert list((self.tmp_path / "tmp").iterdir()) == [], self.stage.log_text()
-        assert self.outside() == self.before
+        left = self.outside()
+        # One that a drill of another test had left is cleared up by this one: not our doing.
+        assert left.pop("databases", set()) <= self.before.get("databases", set())
+        assert left == {what: was for what, was in self.before.items() if what != "databases"}
 
 
 @pytest.fixture
