@@ -172,11 +172,10 @@ class _Slice:
         self._began = time.monotonic()
         self._until = self._began + length_s
         self._end = self._began + max(MOST_S, length_s)
-        self._is_over = False
 
     def lasts(self) -> bool:
         now = time.monotonic()
-        if self._is_over:
+        if self._turn.has_ended:
             return False
         if self._turn.is_wanted():
             return now < min(self._began + TURN_S, self._until)
@@ -186,7 +185,6 @@ class _Slice:
 
     def end(self) -> None:
         """Nothing more is claimed; what is out comes back while another stream claims."""
-        self._is_over = True
         self._turn.end()
 
 

@@ -44,6 +44,11 @@ class Turn:
         """Whether another stream waits for it."""
         return self._turns.is_wanted(self._source)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was given up."""
+        return self._lock is None
+
     def end(self) -> None:
         """Let the next one claim; once is enough."""
         if self._lock is not None:
