@@ -311,25 +311,26 @@ def test_a_part_says_that_it_is_old_and_a_session_that_it_has_ended(
     page.close()
 
 
-def test_what_must_be_typed_must_be_typed(watched: Watched) -> None:
-    watched.go("/admin/sources/")
+def test_what_must_be_typed_must_be_typed(browser: Any, house: House) -> None:
+    """With what asks at any time: which of a source's buttons is there, its state says."""
+    watched = Watched(browser, house, READER["en"])
+    watched.go("/profile")
     page = watched.page
-    page.evaluate("document.querySelector('[data-confirm]').dataset.typed = 'sandbox'")
+    page.evaluate("document.querySelector('[data-confirm]').dataset.typed = 'reader'")
     page.click("[data-confirm] button")
     assert page.evaluate("document.activeElement.value") == "no"  # Enter alone changes nothing
     assert page.is_disabled("#asking [value=yes]")
-    page.fill("#asking input", "sandbo")
+    page.fill("#asking input", "reade")
     assert page.is_disabled("#asking [value=yes]")
     page.keyboard.press("Escape")
     page.wait_for_selector("#asking", state="hidden")
     assert page.locator("form[data-sent]").count() == 0
     page.click("[data-confirm] button")
-    page.fill("#asking input", "sandbox")
+    page.fill("#asking input", "reader")
     page.click("#asking [value=yes]")
-    page.wait_for_selector("form[action$='/resume'] button")
-    page.click("form[action$='/resume'] button")
-    page.wait_for_selector(".note-good")
+    page.wait_for_url("**/sign-in**")
     assert watched.complaints == []
+    page.close()
 
 
 def test_what_went_well_goes_by_itself_and_what_went_wrong_stays(

@@ -1,6 +1,7 @@
 """The place a drill makes for itself, and what is left of it: nothing, whoever dies."""
 
 import logging
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from app.core.text import RequestError
 from app.drill import scratch as scratch_module
 from app.drill.scratch import Instance, clear_up, scratch
 
-OLD, YOUNG = "fikstur_drill_20200101000000_0000000a", "fikstur_drill_29990101000000_0000000b"
+# Of this run alone: another on the same server may be at the same test.
+OLD = f"fikstur_drill_20200101000000_{secrets.token_hex(4)}"
+YOUNG = f"fikstur_drill_29990101000000_{secrets.token_hex(4)}"
 pytestmark = pytest.mark.xdist_group("drills")  # one clears up what others left on the server
 needs_postgres = pytest.mark.skipif(not POSTGRES, reason="FIKSTUR_TEST_POSTGRES_URL is not set")
 needs_redis = pytest.mark.skipif(not REDIS, reason="FIKSTUR_TEST_REDIS_URL is not set")
@@ -55,8 +58,7 @@ def make_database() -> Iterator[object]:
 
     def make(name: str) -> None:
         made.append(name)
-        with engine.connect() as connection:  # a run that was killed may have left one
-            connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name}"))
+        with engine.connect() as connection:
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
 
     yield make
