@@ -70,6 +70,14 @@ class OneCore:
                 return True
         return False
 
+    def look(self) -> "Look":
+        """What was done so far."""
+        return _look()
+
+    def used(self, before: "Look", now: "Look") -> "Used":
+        """How much of the time between two looks was used."""
+        return used_of(before, now, self._core)
+
     def join(self) -> None:
         """Keep the calling thread where the others are; costs nothing once it is there."""
         core = self._core
@@ -98,6 +106,21 @@ class Look:
     at: float  # monotonic
     busy_s: Mapping[int, float]
     own_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Shares of a core's time: used by this process, wherever it ran, and by all on its core."""
+
+    own: float
+    core: float  # 0 where the system does not tell
+
+
+def used_of(before: Look, now: Look, core: int | None) -> Used:
+    """How much of the time between two looks was used."""
+    passed = max(now.at - before.at, 0.001)
+    ours = {} if core is None else {core: now.busy_s.get(core, 0) - before.busy_s.get(core, 0)}
+    return Used((now.own_s - before.own_s) / passed, sum(ours.values()) / passed)
 
 
 def free_of_others(before: Look, now: Look, own_core: int) -> Shares:

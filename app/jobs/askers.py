@@ -1,21 +1,26 @@
 """The threads of a process that ask: apart for each source, and no more of them than help.
 
 A hundred threads that wait for a slow server cost nothing. A hundred that all have an answer in
-hand stand in each other's way: only one of them runs at a time. So their number grows while the
-process has time left, and shrinks once it has none.
+hand stand in each other's way: only one of them runs at a time. So their number grows, and shrinks
+once there is no time left and tasks take longer for being so many.
 """
 
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
-from app.core.one_core import OneCore
+from app.core.one_core import OneCore, Used
 
-FEWEST = 2
-AT_FIRST = 16
-BUSY = 0.85  # of one core: only one thread computes at a time, so more than that helps nobody
+FEWEST = 8  # fewer would not keep a process busy, however quick the server
+BUSY = 0.85  # of a core's time: only one thread of a process computes at a time
+FULL = 0.85  # of the time of the core they are on, whoever uses it
+FAIR = 0.5  # of a full core; who has less than that is kept from it by others, not by himself
+LONGER = 1.5  # times; a task that takes so much longer waits for a turn, not for its server
+FORGET = 1.01  # at each look: servers become slower too
 LOOK_EVERY_S = 0.1
 
 Task = Callable[[], None]
@@ -31,8 +36,10 @@ class Askers:
         self._tasks: SimpleQueue[Task] = SimpleQueue()
         self._lock = threading.Lock()
         self._running = 0
-        self._enough = min(AT_FIRST, most)
-        self._looked_at, self._cpu_s = time.monotonic(), time.process_time()
+        self._enough = min(FEWEST, most)
+        self._seen = core.look()
+        self._took: deque[float] = deque(maxlen=1000)  # seconds each, of the last tasks
+        self._quickest = math.inf
 
     def give(self, task: Task) -> None:
         """Add something to do; `wake` sees to somebody doing it."""
@@ -48,13 +55,21 @@ class Askers:
             self._pool.submit(self._run)
 
     def _look(self) -> None:
-        """From time to time: how busy the process was, and what follows from it."""
-        now, cpu_s = time.monotonic(), time.process_time()
-        passed = now - self._looked_at
-        if passed >= LOOK_EVERY_S:
-            busy = (cpu_s - self._cpu_s) / passed
-            self._looked_at, self._cpu_s = now, cpu_s
-            self._enough = how_many(self._enough, self._most, busy, self._tasks.qsize())
+        """From time to time: how much time was left, and what follows from it."""
+        if time.monotonic() - self._seen.at >= LOOK_EVERY_S:
+            before, self._seen = self._seen, self._core.look()
+            used = self._core.used(before, self._seen)
+            longer, waiting = self._times_longer(), self._tasks.qsize()
+            self._enough = how_many(self._enough, self._most, used, longer, waiting)
+
+    def _times_longer(self) -> float:
+        """How many times as long tasks take now as when they were quickest."""
+        took, self._took = self._took, deque(maxlen=1000)
+        if not took:
+            return 1.0
+        mean = sum(took) / len(took)
+        self._quickest = min(mean, self._quickest * FORGET)
+        return mean / self._quickest
 
     def _run(self) -> None:
         while self._running <= self._enough:
@@ -63,13 +78,20 @@ class Askers:
             except Empty:
                 break
             self._core.join()
+            began = time.monotonic()
             task()
+            self._took.append(time.monotonic() - began)
         with self._lock:
             self._running -= 1
 
 
-def how_many(now: int, most: int, busy: float, waiting: int) -> int:
-    """How many threads are right after so many, by the share of a core and by what waits."""
-    if busy > BUSY:
+def how_many(now: int, most: int, used: Used, longer: float, waiting: int) -> int:
+    """How many threads are right after so many.
+
+    By the time that was used, by how many times longer a task takes than it can, and by how many
+    tasks wait.
+    """
+    full = used.own > BUSY or (used.core > FULL and used.own > FAIR)
+    if full and longer > LONGER:
         return max(now - now // 4, min(FEWEST, most))
     return min(2 * now, most) if waiting else now

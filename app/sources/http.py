@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+import types
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -227,8 +228,33 @@ class _InTime(io.RawIOBase):
         super().close()
 
 
+_NAME = re.compile("[!-9;-~]+")
+
+
+def _read_head(fp: io.BufferedReader) -> http.client.HTTPMessage:
+    """The headers as `http.client.parse_headers` reads them.
+
+    That reads each head as if it were a letter with parts, for a tenth of all that an answer costs.
+    Whatever is not plain is left to it.
+    """
+    lines: list[bytes] = http.client._read_headers(fp)  # type: ignore[attr-defined]
+    message = http.client.HTTPMessage()
+    for line in lines[:-1]:
+        text = line.decode("iso-8859-1").removesuffix("\n").removesuffix("\r")
+        name, colon, value = text.partition(":")
+        if not colon or not _NAME.fullmatch(name) or "\r" in value:
+            return http.client.parse_headers(io.BytesIO(b"".join(lines)))
+        message[name] = value.lstrip(" \t")
+    return message
+
+
 class _Response(http.client.HTTPResponse):
     """http.client's answer, of which head and body have the read timeout together."""
+
+    # Its own way to begin, with another reader of headers: it knows no place for one.
+    begin = types.FunctionType(
+        http.client.HTTPResponse.begin.__code__, {**vars(http.client), "parse_headers": _read_head}
+    )
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)

@@ -5,7 +5,7 @@ import time
 
 from stage import wait_until
 
-from app.core.one_core import OneCore
+from app.core.one_core import OneCore, Used
 from app.jobs.askers import FEWEST, Askers, how_many
 
 
@@ -43,16 +43,29 @@ def test_never_more_than_it_may_have() -> None:
     assert run(tasks=40, most=2, seconds=0.01) == (40, 2)
 
 
+IDLE, BUSY = Used(own=0.3, core=0.4), Used(own=0.99, core=0.99)
+
+
 def test_more_while_there_is_time_and_work_fewer_when_there_is_none() -> None:
-    assert how_many(8, most=128, busy=0.3, waiting=100) > 8
-    assert how_many(100, most=128, busy=0.3, waiting=100) == 128
-    assert how_many(8, most=128, busy=0.3, waiting=0) == 8
-    assert how_many(100, most=128, busy=0.99, waiting=100) < 100
+    assert how_many(8, 128, IDLE, longer=1, waiting=100) > 8
+    assert how_many(100, 128, IDLE, longer=1, waiting=100) == 128
+    assert how_many(8, 128, IDLE, longer=1, waiting=0) == 8
+    assert how_many(100, 128, BUSY, longer=9, waiting=100) < 100
+
+
+def test_a_core_that_others_share_can_be_full_too() -> None:
+    shared, crowded = Used(own=0.6, core=0.95), Used(own=0.2, core=0.95)
+    assert how_many(100, 128, shared, longer=9, waiting=100) < 100
+    assert how_many(100, 128, crowded, longer=9, waiting=100) == 128  # fewer would get even less
+
+
+def test_who_waits_for_the_server_is_not_too_many() -> None:
+    assert how_many(100, 128, BUSY, longer=1.1, waiting=100) == 128
 
 
 def test_never_fewer_than_keep_it_going() -> None:
-    assert how_many(FEWEST, most=128, busy=0.99, waiting=100) == FEWEST
-    assert how_many(2, most=2, busy=0.99, waiting=100) == 2
+    assert how_many(FEWEST, 128, BUSY, longer=9, waiting=100) == FEWEST
+    assert how_many(2, 2, BUSY, longer=9, waiting=100) == 2
 
 
 def test_one_that_breaks_off_does_not_lose_the_others() -> None:

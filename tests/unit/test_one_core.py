@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from app.core import one_core
-from app.core.one_core import Look, OneCore, better, free_of_others
+from app.core.one_core import Look, OneCore, Used, better, free_of_others, used_of
 
 
 def test_what_the_process_does_itself_takes_nothing_from_others() -> None:
@@ -16,6 +16,14 @@ def test_what_the_process_does_itself_takes_nothing_from_others() -> None:
     free = free_of_others(before, now, own_core=0)
     assert free == pytest.approx({0: 0.95, 1: 0.75})
     assert better(free, 0) == 0
+
+
+def test_what_is_used_of_a_core_is_used_by_whoever_it_was() -> None:
+    before = Look(100.0, {0: 50.0, 1: 50.0}, own_s=10.0)
+    now = Look(102.0, {0: 51.8, 1: 50.5}, own_s=11.0)
+    assert used_of(before, now, core=0) == Used(own=pytest.approx(0.5), core=pytest.approx(0.9))
+    assert used_of(before, now, core=None) == Used(own=pytest.approx(0.5), core=0)
+    assert used_of(before, Look(102.0, {}, own_s=11.0), core=7).core == 0  # where none is told
 
 
 def test_it_goes_where_more_is_free_and_stays_when_it_gains_little() -> None:
