@@ -370,7 +370,7 @@ class Process:
         # rest. It was a sixth of what an item costs.
         keep_what_is_loaded()
         share_heaps()
-        gc.set_threshold(100_000, 10, 10)
+        gc.set_threshold(20_000, 10, 10)
 
     def work_on(self, job_id: int) -> bool:
         """Work a slice on the heavy items of a job one by one, then stream its light ones."""
