@@ -42,8 +42,9 @@ def known() -> int:
 
 
 def _of_the_log(what: str, view: str, name: str) -> int:
+    ours = f"{name} = 'request_log' AND schemaname = current_schema()"  # a restore may keep another
     with reading() as session:
-        found = session.scalar(sa.text(f"SELECT {what} FROM {view} WHERE {name} = 'request_log'"))
+        found = session.scalar(sa.text(f"SELECT {what} FROM {view} WHERE {ours}"))
         return found or 0
 
 
