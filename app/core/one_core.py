@@ -34,7 +34,7 @@ class OneCore:
         self._core = self._all[os.getpid() % len(self._all)] if self._all else None
         self._taken = contextlib.ExitStack()  # the name of the core, while it is ours
         self._is_taken = False
-        self._seen = _look()
+        self._seen = look()
         self._lock = threading.Lock()
         self._of_thread = threading.local()
         weakref.finalize(self, self._taken.close)
@@ -46,7 +46,7 @@ class OneCore:
         with self._lock:
             if self._core is None or time.monotonic() - self._seen.at < LOOK_EVERY_S:
                 return
-            before, self._seen = self._seen, _look()
+            before, self._seen = self._seen, look()
             free = free_of_others(before, self._seen, self._core)
             free = {core: share for core, share in free.items() if core in self._all}
             if not self._is_taken and self._take_first_of(sorted(free, key=lambda c: -free[c])):
@@ -69,10 +69,6 @@ class OneCore:
                 self._core, self._is_taken = core, True
                 return True
         return False
-
-    def look(self) -> "Look":
-        """What was done so far."""
-        return _look()
 
     def used(self, before: "Look", now: "Look") -> "Used":
         """How much of the time between two looks was used."""
@@ -118,18 +114,23 @@ class Used:
 
 def used_of(before: Look, now: Look, core: int | None) -> Used:
     """How much of the time between two looks was used."""
-    passed = max(now.at - before.at, 0.001)
-    ours = {} if core is None else {core: now.busy_s.get(core, 0) - before.busy_s.get(core, 0)}
-    return Used((now.own_s - before.own_s) / passed, sum(ours.values()) / passed)
+    busy, own = _busy(before, now)
+    return Used(own, 0 if core is None else busy.get(core, 0))
 
 
 def free_of_others(before: Look, now: Look, own_core: int) -> Shares:
     """The share of each core that others left free between two looks."""
-    passed = max(now.at - before.at, 0.001)
-    others = {core: now.busy_s[core] - before.busy_s.get(core, 0) for core in now.busy_s}
+    others, own = _busy(before, now)
     if own_core in others:
-        others[own_core] -= now.own_s - before.own_s
-    return {core: 1 - min(max(busy / passed, 0), 1) for core, busy in others.items()}
+        others[own_core] -= own
+    return {core: 1 - min(max(busy, 0), 1) for core, busy in others.items()}
+
+
+def _busy(before: Look, now: Look) -> tuple[dict[int, float], float]:
+    """The share of each core's time that was used between two looks, and of a core's by us."""
+    passed = max(now.at - before.at, 0.001)
+    busy = {core: (now.busy_s[core] - before.busy_s.get(core, 0)) / passed for core in now.busy_s}
+    return busy, (now.own_s - before.own_s) / passed
 
 
 def better(free: Shares, core: int) -> int:
@@ -138,7 +139,8 @@ def better(free: Shares, core: int) -> int:
     return best if free.get(best, 0) > free.get(core, 0) + WORTH_IT else core
 
 
-def _look() -> Look:
+def look() -> Look:
+    """What was done so far; of the cores nothing where the system does not tell."""
     try:
         lines = _STAT.read_text("ascii").splitlines()
     except OSError:

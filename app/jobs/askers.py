@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
-from app.core.one_core import OneCore, Used
+from app.core.one_core import OneCore, Used, look
 
 FEWEST = 8  # fewer would not keep a process busy, however quick the server
 BUSY = 0.85  # of a core's time: only one thread of a process computes at a time
@@ -37,7 +37,7 @@ class Askers:
         self._lock = threading.Lock()
         self._running = 0
         self._enough = min(FEWEST, most)
-        self._seen = core.look()
+        self._seen = look()
         self._took: deque[float] = deque(maxlen=1000)  # seconds each, of the last tasks
         self._quickest = math.inf
 
@@ -57,14 +57,14 @@ class Askers:
     def _look(self) -> None:
         """From time to time: how much time was left, and what follows from it."""
         if time.monotonic() - self._seen.at >= LOOK_EVERY_S:
-            before, self._seen = self._seen, self._core.look()
+            before, self._seen = self._seen, look()
             used = self._core.used(before, self._seen)
             longer, waiting = self._times_longer(), self._tasks.qsize()
             self._enough = how_many(self._enough, self._most, used, longer, waiting)
 
     def _times_longer(self) -> float:
         """How many times as long tasks take now as when they were quickest."""
-        took, self._took = self._took, deque(maxlen=1000)
+        took, self._took = self._took, deque(maxlen=self._took.maxlen)
         if not took:
             return 1.0
         mean = sum(took) / len(took)

@@ -62,7 +62,7 @@ def test_no_two_workers_take_the_same_core_while_there_are_others(
     free = left._core
     del left  # as if it had ended
     looks = (Look(at, dict.fromkeys((900, 901, 902), 0.0), 0.0) for at in itertools.count(1e9))
-    monkeypatch.setattr(one_core, "_look", looks.__next__)
+    monkeypatch.setattr(one_core, "look", looks.__next__)
     monkeypatch.setattr(one_core, "LOOK_EVERY_S", -1.0)
     fourth.choose()
     assert (fourth._core, fourth._is_taken) == (free, True)
