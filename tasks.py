@@ -432,7 +432,7 @@ def _firing() -> list[Duty]:
     backups = Duty("fire the backups that are due", fire_backups, every_s=15.0)
     copies = Duty("submit the copies that are due", copy_backups, every_s=15.0)
     return [
-        *(Duty(f"fire {name}", functools.partial(fire, name)) for name in PERIODIC),
+        *(Duty(f"fire {name}", functools.partial(fire, name), every_s=5.0) for name in PERIODIC),
         backups,
         copies,
         Duty("tell of trouble with backups", look_after_backups, every_s=30.0),

@@ -4,11 +4,12 @@ import functools
 import gettext
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 TRANSLATIONS = Path(__file__).parent.parent / "translations"
 LANGUAGES = ("tr", "en")
@@ -24,15 +25,14 @@ def NN_(one: str, many: str) -> str:  # noqa: N802
     return one
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(msgspec.Struct, frozen=True):
     """An English message with `%(name)s` places and the values that fill them.
 
     It is stored, not its translation: one row reads Turkish to one user, English to another.
     """
 
     message: str
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = msgspec.field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.to("en")

@@ -3,7 +3,6 @@
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -45,8 +44,7 @@ _PLACE = re.compile(r"%\((\w+)\)")
 _TITLE = re.compile(r"<title[^<>]*>\s*([^<]{1,100})", re.I)
 
 
-@dataclass(frozen=True, slots=True)
-class Wants:
+class Wants(msgspec.Struct, frozen=True):
     """What was asked for: the list of a day, or one kind of detail of some matches."""
 
     on: date | None = None  # of a day; None: the list is taken whole
@@ -62,8 +60,7 @@ class Wants:
         return cls(kind=kind, ids=tuple(ids))
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of a request.
 
     `wait_s` is what the provider said, None where it said nothing and the code needs no wait.
@@ -78,7 +75,7 @@ class Outcome:
     scope: Scope
     http_status: int | None
     wait_s: float | None = None
-    evidence: Mapping[str, object] = field(default_factory=dict)
+    evidence: Mapping[str, object] = msgspec.field(default_factory=dict)
     matches: tuple[Match, ...] = ()
     rejected: tuple[RejectedRow, ...] = ()
     count: int = 0
@@ -93,8 +90,7 @@ _SCOPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(msgspec.Struct, frozen=True):
     """What could be read of an answer's rows, and what could not."""
 
     count: int = 0
@@ -106,8 +102,7 @@ class _Read:
 _NOTHING = _Read()
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(msgspec.Struct, frozen=True):
     """An answer under examination."""
 
     source: Source

@@ -3,8 +3,9 @@
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from app.errors.classify import LONGEST_WAIT_S, SHORTEST_WAIT_S, WINDOW_S, Outcome
 from app.sources.base import Code
@@ -19,8 +20,7 @@ TAIL_S = (
 )  # after the attempts, so that errors repair themselves; then daily
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """How one code is treated.
 
     `max_attempts` counts the first one too: 1 means never again by itself. `waits_s` are the
@@ -86,8 +86,7 @@ def counted_together(code: str) -> frozenset[str]:
     return frozenset(str(other) for other, its in POLICIES.items() if its.tail)
 
 
-@dataclass(frozen=True, slots=True)
-class Failures:
+class Failures(msgspec.Struct, frozen=True):
     """How often an item has failed so far, and how the last time."""
 
     code: str | None = None
@@ -98,8 +97,7 @@ class Failures:
         return self.count + 1 if self.code in counted_together(code) else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What is to be done now.
 
     `again_s`: ask again after so many seconds; None: not by itself. `in_job`: the same item of the

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.db import current_time, db_now
@@ -107,7 +107,10 @@ def closed_sources(session: Session) -> dict[str, Report]:
         SourceState.factor,
         SourceState.message,
     )
-    gates = [Gate(*row) for row in session.execute(select(*columns))]
+    shut = or_(SourceState.paused_until.is_not(None), SourceState.free_at.is_not(None))
+    gates = [Gate(*row) for row in session.execute(select(*columns).where(shut))]
+    if not gates:
+        return {}
     now = current_time(session)
     return {gate.source: why for gate in gates if (why := why_closed(gate, now))}
 

@@ -8,9 +8,9 @@ waiting ──claim──> running ──finish──> done | failed
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     String,
@@ -45,8 +45,7 @@ class StaleError(Exception):
     """The item is no longer ours: its lease ran out and was taken. Roll back, leave no effect."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """An item in hand: what to do, and the fence every later write must name."""
 
     item_id: int
@@ -60,8 +59,7 @@ class Claim:
     worker: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """What a transition leaves on the item for people."""
 
     code: str | None = None
@@ -184,8 +182,7 @@ def settle(session: Session, job_ids: Collection[int]) -> None:
         note_job(session, row.id, "ended", row.state)
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """How one held item goes on: ended, or waiting again after some seconds."""
 
     claim: Claim
@@ -211,8 +208,8 @@ def move_held(session: Session, ends: Sequence[End]) -> None:
 
 
 def _way(end: End) -> object:
-    message = end.report.message.dump() if end.report.message else None
-    return end.state, end.event, end.report.code, message, end.outcome, _wait_s(end), end.burned
+    report = repr(end.report)  # it has no hash
+    return end.state, end.event, report, end.outcome, _wait_s(end), end.burned
 
 
 def _wait_s(end: End) -> float:

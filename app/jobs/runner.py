@@ -1,12 +1,13 @@
 """Working on a job: claim, hand to its handler, see to what the handler could not."""
 
+import functools
 import logging
 import random
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session, aliased
@@ -84,8 +85,23 @@ def next_item(job_id: int, kinds: Collection[str]) -> Next | None:
         JobItem.job_id == job_id, JobItem.kind.in_(kinds), *ledger.may_run_now()
     )
     with reading() as session:
+        made_at = session.scalar(select(Job.submitted_at).where(Job.id == job_id))
+    if not _kinds_of(job_id, made_at).intersection(kinds):
+        return None  # else each bell would look through all that waits
+    with reading() as session:
         row = session.execute(waiting.order_by(JobItem.not_before, JobItem.id).limit(1)).first()
     return Next(row.kind, row.source) if row else None
+
+
+@functools.lru_cache(maxsize=64)
+def _kinds_of(job_id: int, _made_at: datetime | None) -> frozenset[str]:
+    """The kinds of a job's items, all that it will ever have.
+
+    The moment tells it from another one that got the same number after a restore.
+    """
+    with reading() as session:
+        found = select(JobItem.kind).where(JobItem.job_id == job_id).distinct()
+        return frozenset(session.scalars(found))
 
 
 def more_to_claim(job_id: int) -> bool:

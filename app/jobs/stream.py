@@ -86,6 +86,7 @@ class Streams:
         self._in_hand: set[int] = set()  # the jobs, those that wait for their turn too
         self._running = 0
         self._for_others: set[int] = set()
+        self._passed_on: set[int] = set()
         self._lock = threading.Lock()
 
     def _is_at(self, job_id: int) -> bool:
@@ -108,6 +109,7 @@ class Streams:
         finally:
             with self._lock:
                 self._in_hand.discard(job_id)
+                self._passed_on.discard(job_id)
 
     def _in_turn(self, job_id: int, slice_s: float) -> bool:
         first = next_item(job_id, self._work.kinds())
@@ -132,9 +134,15 @@ class Streams:
         return not self._in_hand.issuperset(self._bells())
 
     def bells_for_others(self) -> set[int]:
-        """The jobs in hand for which a bell was heard that nobody here needed; says it once."""
+        """The jobs in hand for which a bell was heard that nobody here needed.
+
+        Each is said once while it is in hand: what else is heard here is what was passed on, or
+        what the steward rings again anyway.
+        """
         with self._lock:
-            heard, self._for_others = self._for_others & self._in_hand, set()
+            heard = (self._for_others & self._in_hand) - self._passed_on
+            self._passed_on |= heard
+            self._for_others.clear()
         return heard
 
 

@@ -20,7 +20,7 @@ VERSION = "version"  # the row that counts the changes
 LONGEST = 2000
 
 
-class InBothTongues(Sentence):
+class InBothTongues(Sentence, frozen=True):
     """A sentence of config.py, which brings its own translation along."""
 
     def to(self, language: str) -> str:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from app.core.text import N_
 from app.sources import api_football_details, decoding

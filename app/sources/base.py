@@ -5,7 +5,6 @@ Pure: bytes in, values out. No database, network, clock or sleep: every recorded
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -81,17 +80,18 @@ class DecidedBy(StrEnum):
     AWARDED = "AWARDED"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One GET. `template` is the url with ids replaced, fit for logs: never a secret in it."""
 
     url: str
     template: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Request({self.template!r})"  # a key may be in the others
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole HTTP answer. Header names are lower case; `body` is decompressed, not decoded."""
 
     status: int
@@ -100,8 +100,7 @@ class Answer:
     elapsed_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """No whole HTTP answer came. `detail` is one line for a person, without secrets."""
 
     code: Code  # TIMEOUT_*, CONN_RESET, DNS, TLS, TRUNCATED, TOO_LARGE
@@ -111,16 +110,14 @@ class Failure:
     status: int | None = None  # when the head had come
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What an answer says of the allowance left: requests, and seconds until it is whole again."""
 
     remaining: int | None = None
     reset_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """An adapter's own reading of an answer, where the provider's way is not the usual one."""
 
     code: Code
@@ -183,8 +180,7 @@ def with_winner(match: Match) -> Match:
     return msgspec.structs.replace(match, winner="draw") if is_draw else match
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
+class RejectedRow(msgspec.Struct, frozen=True):
     """A row that could not be read: why, and its beginning (at most 500 characters)."""
 
     reason: str

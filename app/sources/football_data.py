@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from app.core.text import N_
 from app.sources import decoding, football_data_details

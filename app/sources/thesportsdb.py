@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from app.core.text import N_
 from app.sources import decoding
