@@ -1,10 +1,9 @@
-"""The many threads that ask, kept on one core.
+"""The threads of a stream, kept on one core: those that ask and the one that writes.
 
 Only one thread of an interpreter runs at a time. Spread over cores, each turn moves everything the
 interpreter has at hand from one core to the other: the same work takes half as much again. Each
-worker takes a core that no other has, and from time to time looks where more is free. The thread
-that talks to the database stays out: it would wait for a turn after each word. Where the system has
-no such call (Windows, macOS) nothing is done.
+worker takes a core that no other has, and from time to time looks where more is free. Where the
+system has no such call (Windows, macOS) nothing is done.
 """
 
 import contextlib
@@ -14,7 +13,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,7 @@ Shares = Mapping[int, float]  # of each core's time, by its number
 
 
 class OneCore:
-    """The core that the asking threads of this process share, if possible with no other worker."""
+    """The core that these threads of this process share, if possible with no other worker."""
 
     def __init__(self) -> None:
         mine = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set[int]()
@@ -79,9 +78,19 @@ class OneCore:
         core = self._core
         if core is not None and core != getattr(self._of_thread, "core", None):
             self._of_thread.core = core
-            # The process may have lost the core meanwhile: then it runs where it may.
-            with contextlib.suppress(OSError):
-                os.sched_setaffinity(0, {core})
+            _run_on({core})
+
+    def leave(self) -> None:
+        """Let the calling thread, which has other work too, run anywhere again."""
+        if self._all:
+            self._of_thread.core = None
+            _run_on(self._all)
+
+
+def _run_on(cores: Collection[int]) -> None:
+    # The process may have lost them meanwhile: then the thread runs where it may.
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, cores)
 
 
 def _name_of(core: int) -> socket.socket | None:

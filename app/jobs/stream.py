@@ -120,10 +120,12 @@ class Streams:
             self._running += 1
         try:
             self._pools.core.choose()
+            self._pools.core.join()
             stream = Stream(self._worker, job_id, self._work, self._pools, self._how_many)
             return stream.run(_Slice(slice_s, self._others_wait, turn))
         finally:
             turn.end()
+            self._pools.core.leave()
             with self._lock:
                 self._running -= 1
 

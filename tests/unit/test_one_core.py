@@ -50,6 +50,16 @@ def test_who_joins_is_on_one_core_and_nobody_else_is() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no such call")
+def test_who_leaves_runs_anywhere_again_and_may_join_again() -> None:
+    core, before, seen = OneCore(), os.sched_getaffinity(0), []
+    for step in (core.join, core.leave, core.join, core.leave):
+        step()
+        seen.append(os.sched_getaffinity(0))
+    assert [len(cores) for cores in seen[::2]] == [1, 1]
+    assert seen[1::2] == [before, before]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no such call")
 def test_no_two_workers_take_the_same_core_while_there_are_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
