@@ -1,15 +1,20 @@
+import contextlib
 import gzip
 import json
+import threading
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from factories import counts, items_of
 from fakes import FakeOutside, FrozenClock, a_desk, answer, work_all
+from flask import current_app
 from shapes import a_list, a_match
 from sqlalchemy import func, select
 
 from app.core.db import reading, transaction
 from app.errors.models import FixtureError
+from app.fixtures import store
 from app.fixtures.asking import Desk
 from app.fixtures.models import FixtureDay, Match, MatchChange, RawAnswer
 from app.fixtures.report import matches_of
@@ -144,6 +149,49 @@ def test_a_match_of_two_neighbouring_days_is_one_row_in_both_lists() -> None:
         ["Çayırova 1", "Çayırova 2"],
         ["Çayırova 2", "Çayırova 3"],
     ]
+
+
+def two_days_at_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Two lists that both hold a new match; who has looked what is stored waits for the other."""
+    both, look = threading.Barrier(2), store.stored_matches
+
+    def look_and_wait(*asked: Any) -> Any:
+        found = look(*asked)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(1)
+        return found
+
+    monkeypatch.setattr(store, "stored_matches", look_and_wait)
+    app = current_app._get_current_object()
+
+    def work(job_id: int) -> None:
+        with app.app_context():
+            work_all(job_id, a_desk(FakeOutside(answer(a_list(a_match(1), a_match(2))))))
+
+    jobs = [ask_for(day) for day in (DAY, DAY + timedelta(days=1))]
+    threads = [threading.Thread(target=work, args=[job_id]) for job_id in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return jobs
+
+
+def test_two_who_tell_of_the_same_new_match_at_once_store_it_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = two_days_at_once(monkeypatch)
+    assert [report(job_id).outcomes["stored"] for job_id in jobs] == [1, 1]
+    assert (how_many(Match), open_errors()) == (2, [])
+
+
+@pytest.mark.parametrize("engine", [pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_without_the_lock_on_the_matches_of_a_source_the_second_would_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store, "one_at_a_time", lambda _session, _what: None)
+    two_days_at_once(monkeypatch)
+    assert [error.code for error in open_errors()] == [Code.INTERNAL]
 
 
 def test_a_match_that_left_the_list_leaves_the_day_but_not_the_collection() -> None:
