@@ -11,7 +11,7 @@ import functools
 import logging
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -39,6 +39,7 @@ MOST_SPARE = 600
 PATIENCE_S = 0.02
 SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
 TURN_S = 2.0  # while another job of the same source waits
+SHORTEST_REST_S, LONGEST_REST_S = 0.25, 2.0  # between bells passed on to other processes
 MOST_S = 60.0  # of slices one after the other while nobody waits: a stream that ends runs dry
 
 
@@ -86,7 +87,7 @@ class Streams:
         self._in_hand: set[int] = set()  # the jobs, those that wait for their turn too
         self._running = 0
         self._for_others: set[int] = set()
-        self._passed_on: set[int] = set()
+        self._rests: defaultdict[int, _Rest] = defaultdict(_Rest)
         self._lock = threading.Lock()
 
     def _is_at(self, job_id: int) -> bool:
@@ -109,7 +110,7 @@ class Streams:
         finally:
             with self._lock:
                 self._in_hand.discard(job_id)
-                self._passed_on.discard(job_id)
+                self._rests.pop(job_id, None)
 
     def _in_turn(self, job_id: int, slice_s: float) -> bool:
         first = next_item(job_id, self._work.kinds())
@@ -138,14 +139,31 @@ class Streams:
     def bells_for_others(self) -> set[int]:
         """The jobs in hand for which a bell was heard that nobody here needed.
 
-        Each is said once while it is in hand: what else is heard here is what was passed on, or
-        what the steward rings again anyway.
+        What is heard here once more may be what was passed on: of a job it is said ever more
+        seldom, as long as it is in hand.
         """
         with self._lock:
-            heard = (self._for_others & self._in_hand) - self._passed_on
-            self._passed_on |= heard
-            self._for_others.clear()
+            self._for_others &= self._in_hand
+            heard = {job_id for job_id in self._for_others if self._rests[job_id].is_over()}
+            self._for_others -= heard
         return heard
+
+
+@dataclass(slots=True)
+class _Rest:
+    """From one bell that is passed on to the next, each time twice as long."""
+
+    length_s: float = 0.0
+    until: float = 0.0  # monotonic
+
+    def is_over(self) -> bool:
+        """Then the next begins."""
+        now = time.monotonic()
+        over = now >= self.until
+        if over:
+            self.length_s = min(max(2 * self.length_s, SHORTEST_REST_S), LONGEST_REST_S)
+            self.until = now + self.length_s
+        return over
 
 
 class _Pools:

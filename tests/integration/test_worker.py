@@ -1,14 +1,16 @@
 import contextlib
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from factories import a_job, counts, items_of, overdue
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, event, select
 from sqlalchemy.orm import Session
 
-from app.core.db import db, persist, reading, transaction
+from app.core.db import db, db_now, persist, reading, transaction
 from app.errors.models import FixtureError
 from app.jobs import ledger, steer, steward
 from app.jobs.allowance import Order, Unlimited, claim_unlimited
@@ -17,7 +19,7 @@ from app.jobs.models import ItemOutcome, Job, JobItem
 from app.jobs.models import Worker as WorkerRow
 from app.jobs.moves import Claim, Report, StaleError
 from app.jobs.report import live_workers, totals
-from app.jobs.runner import Handler, work_on
+from app.jobs.runner import Handler, Next, next_item, work_on
 from app.jobs.worker import Worker
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -74,6 +76,50 @@ def test_a_cancelled_job_is_noticed_and_the_item_dropped() -> None:
 
     work_on(worker, job_id, {"fetch_day": Handler(cancelled_meanwhile)})
     assert counts(job_id)["cancelled"] == 1
+
+
+def test_kinds_that_a_job_does_not_have_are_not_looked_for_among_its_items() -> None:
+    job_id = a_job(days=3)
+    with statements() as asked:
+        assert next_item(job_id, ["fetch_day"]) == Next("fetch_day", "sandbox")
+        assert next_item(job_id, ["prune_history"]) is None
+        assert [next_item(job_id, ["prune_history"]) for _ in range(3)] == [None] * 3
+    of_items = [words for words in asked if "job_item" in words]
+    assert len(of_items) == 2  # its kinds once, and what is next
+
+
+def test_another_job_that_a_restore_gives_the_same_number_has_kinds_of_its_own() -> None:
+    job_id = a_job()
+    assert next_item(job_id, ["prune_history"]) is None
+    with transaction() as session:
+        session.execute(delete(Job))
+        session.add(
+            Job(
+                id=job_id,
+                kind="prune_history",
+                params={},
+                trigger="cli",
+                requested_by="tester",
+                submitted=1,
+                submitted_at=db_now(),
+            )
+        )
+        session.flush()
+        session.add(JobItem(job_id=job_id, kind="prune_history", key="x", not_before=db_now()))
+    assert next_item(job_id, ["prune_history"]) == Next("prune_history", None)
+
+
+@contextlib.contextmanager
+def statements() -> Iterator[list[str]]:
+    """What the database is asked meanwhile."""
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, words: str, *_: Any) -> None:
+        asked.append(words)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_stop_gives_back_what_is_in_hand_and_takes_nothing_more() -> None:
