@@ -83,22 +83,29 @@ def chaos_(items: int, kills: int, wipe: bool) -> None:  # noqa: FBT001  click h
 
 @contextlib.contextmanager
 def _one_interruption() -> Iterator[None]:
-    """Ctrl-C and SIGTERM interrupt once: the clearing up after it is not interrupted again."""
-    asked: list[int] = []
+    """Ctrl-C and SIGTERM interrupt once: what follows, to the end of the process, is the end.
 
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-        if len(asked) == 1:
-            raise KeyboardInterrupt
-
+    A handler of ours would be taken down before the process is, and a late signal kill it.
+    """
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    interrupted = False
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        if not interrupted:  # another may have come in the same moment
+            interrupted = True
+            raise KeyboardInterrupt
+
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not interrupted:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class _Line:
