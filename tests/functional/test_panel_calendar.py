@@ -7,11 +7,11 @@ from collection import NOON
 from factories import a_job, items_of
 from flask import Flask
 from panel import Visitor, signed_in
-from sqlalchemy import event
+from statements import statements
 
 from app.accounts.models import Role
 from app.core.clock import now
-from app.core.db import db, reading, transaction
+from app.core.db import reading, transaction
 from app.fixtures.calendar import year_of
 from app.fixtures.models import FixtureDay
 from app.jobs.models import Job
@@ -100,15 +100,8 @@ def test_it_stops_looking_when_nothing_is_fetched(client: Visitor) -> None:
 def test_a_year_of_all_sources_is_one_query(app: Flask) -> None:
     for source in ("sandbox", "football_data", "espn"):
         days(source)
-    said: list[str] = []
-
-    def note(_conn: object, _cursor: object, statement: str, *_more: object) -> None:
-        said.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    with reading() as session:
+    with reading() as session, statements() as said:
         found = year_of(session, 2025)
-    event.remove(db.engine, "before_cursor_execute", note)
     assert len([s for s in said if "SELECT" in s]) == 1
     assert {source: len(year) for source, year in found.items()} == {
         "sandbox": 365,

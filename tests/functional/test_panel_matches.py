@@ -1,7 +1,5 @@
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -11,12 +9,13 @@ import shapes
 from collection import HOSTILE, NOON, a_match, fill
 from flask import Flask
 from panel import Visitor, signed_in, visitor
-from sqlalchemy import event, select
+from sqlalchemy import select
+from statements import statements
 
 from app.accounts.models import Role
 from app.admin import fetch, matches
 from app.admin.matches import QUICK, SINCE, UNTIL
-from app.core.db import db, reading, transaction
+from app.core.db import reading, transaction
 from app.fixtures.board import Chip, board, condition
 from app.fixtures.models import FixtureDay, FixtureDayMatch, Match, MatchDetail, RawAnswer
 from app.fixtures.store import pack
@@ -149,25 +148,13 @@ def test_the_filters_a_chip_uses_are_those_of_the_list(app: Flask) -> None:
     assert isinstance(view._filters[QUICK], matches.Quick)
 
 
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    said: list[str] = []
-
-    def note(_conn: object, _cursor: object, statement: str, *_more: object) -> None:
-        said.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield said
-    event.remove(db.engine, "before_cursor_execute", note)
-
-
 def test_a_thousand_matches_take_one_query(app: Flask, client: Visitor) -> None:
     write(*(a_match(str(n), f"H{n}", f"A{n}", competition=f"C{n % 90}") for n in range(1000)))
-    with reading() as session, counted() as said:
+    with reading() as session, statements() as said:
         found = board(session, NOON - timedelta(days=1), NOON + timedelta(days=1), Chip.ALL)
     assert len([s for s in said if "SELECT" in s]) == 1
     assert len(found.competitions) == 90
-    with counted() as said:
+    with statements() as said:
         page = client.text(DAY)
     assert len(games(page)) == 1000
     assert len([s for s in said if "match" in s]) == 1

@@ -9,7 +9,8 @@ import pytest
 from commands import run_json
 from flask import Flask
 from panel import PASSWORD, Visitor, a_user, sign_in, signed_in, visitor
-from sqlalchemy import event, select
+from sqlalchemy import select
+from statements import statements
 
 from app.accounts import reset, users
 from app.accounts.entry import PLACE
@@ -17,7 +18,7 @@ from app.accounts.models import Role, User
 from app.accounts.permissions import ROLES, TOLD, Permission
 from app.audit.models import AuditEntry
 from app.core.clock import now
-from app.core.db import db, reading, transaction
+from app.core.db import reading, transaction
 from app.jobs.models import Job
 from app.mail.models import Mail
 
@@ -167,18 +168,10 @@ def ask(app: Flask, email: str) -> tuple[int, str, list[str]]:
     """The status, the page without what was typed, and the statements it took."""
     client = visitor(app)
     token = client.token("/forgot")
-    statements: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
+    with statements() as asked:
         answer = client.post("/forgot", data={"csrf_token": token, "email": email})
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
     page = re.sub(r'name="csrf_token" value="[^"]+"|nonce="[^"]+"', "", answer.text)
-    return answer.status_code, page.replace(email, "…"), statements
+    return answer.status_code, page.replace(email, "…"), asked
 
 
 def test_nobody_learns_who_has_an_account_by_asking_for_a_link(app: Flask) -> None:

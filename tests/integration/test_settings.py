@@ -12,6 +12,7 @@ import pytest
 from conftest import settings
 from flask import Flask
 from sqlalchemy import select, update
+from statements import statements
 
 import tasks
 from app import create_app
@@ -202,19 +203,11 @@ def test_another_process_follows_within_two_seconds(app: Flask) -> None:
 
 
 def test_following_costs_one_small_question_and_only_once_a_second(app: Flask) -> None:
-    from sqlalchemy import event
-
-    live, asked = Live(base(app)), []
-
-    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
-        asked.extend([] if statement.startswith("BEGIN") else [statement])
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
+    live = Live(base(app))
+    with statements() as said:
         for _ in range(50):
             live.follow()
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
+    asked = [words for words in said if not words.startswith("BEGIN")]
     assert len(asked) == 1
     assert "FROM setting" in asked[0]
 

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from stage import wait_until
+from statements import statements
 
 from app.core.db import db, reading, transaction
 from app.core.statistics import gather_statistics
@@ -88,7 +89,6 @@ def test_nobody_is_waited_for() -> None:
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_sqlite_has_no_need_of_it(app: Flask) -> None:
-    asked: list[str] = []
-    sa.event.listen(db.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
-    gather_statistics()
+    with statements() as asked:
+        gather_statistics()
     assert [statement for statement in asked if "pg_" in statement or "ANALYZE" in statement] == []

@@ -1,14 +1,13 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from factories import a_job, counts, items_of, overdue
 from flask import Flask
-from sqlalchemy import delete, event, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
+from statements import statements
 
 from app.core.db import db, db_now, persist, reading, transaction
 from app.errors.models import FixtureError
@@ -107,19 +106,6 @@ def test_another_job_that_a_restore_gives_the_same_number_has_kinds_of_its_own()
         session.flush()
         session.add(JobItem(job_id=job_id, kind="prune_history", key="x", not_before=db_now()))
     assert next_item(job_id, ["prune_history"]) == Next("prune_history", None)
-
-
-@contextlib.contextmanager
-def statements() -> Iterator[list[str]]:
-    """What the database is asked meanwhile."""
-    asked: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, words: str, *_: Any) -> None:
-        asked.append(words)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield asked
-    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_stop_gives_back_what_is_in_hand_and_takes_nothing_more() -> None:
