@@ -13,7 +13,6 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Connection,
     DateTime,
     Dialect,
     Engine,
@@ -34,11 +33,11 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from app.core import sqlite_file
 from app.core.text import Sentence
 
 T = TypeVar("T")
 Row = Mapping[str, Any]  # values by column
-BUSY_TIMEOUT_S = 30
 FROZEN_S = 15  # no transaction of ours does nothing for so long
 BATCH = 500  # rows per statement where many are written or deleted
 
@@ -132,8 +131,7 @@ def init_db(app: Flask, url: str, threads: int) -> None:
     db.init_app(app)
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
-            event.listen(db.engine, "connect", _prepare_sqlite)
-            event.listen(db.engine, "begin", _begin_sqlite)
+            sqlite_file.prepare(db.engine)
         else:
             event.listen(db.engine, "connect", _prepare_postgresql)
 
@@ -142,19 +140,13 @@ def _engine_options(url: str, threads: int) -> dict[str, Any]:
     # The connection that was used last first: pages and prepared statements are kept by each.
     pool = {"pool_size": threads + 4, "max_overflow": threads, "pool_use_lifo": True}
     if url.startswith("sqlite"):
-        return {**pool, "connect_args": {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}}
+        patience = {"timeout": sqlite_file.BUSY_TIMEOUT_S}
+        return {**pool, "connect_args": {**patience, "check_same_thread": False}}
     return {
         **pool,
         "pool_pre_ping": True,
         "connect_args": {"connect_timeout": 10},
     }
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
-    connection.execute("PRAGMA foreign_keys=ON")
 
 
 def keep_few_pages() -> None:
@@ -174,13 +166,6 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
     # A worker frozen in the middle of a transaction keeps its locks; the server ends it for him.
     connection.execute(f"SET idle_in_transaction_session_timeout = '{FROZEN_S}s'")
     connection.commit()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later fails at once with "database is locked" when
-    # somebody wrote in between, whatever the timeout: writers take the lock at the start.
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
 @contextmanager

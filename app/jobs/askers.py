@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
 from app.core.one_core import OneCore, Used, look
+from app.core.sqlite_file import let_write
 
 FEWEST = 8  # fewer would not keep a process busy, however quick the server
 BUSY = 0.85  # of a core's time: only one thread of a process computes at a time
@@ -36,6 +37,7 @@ class Askers:
         self._tasks: SimpleQueue[Task] = SimpleQueue()
         self._lock = threading.Lock()
         self._running = 0
+        self._is_full = False
         self._enough = min(FEWEST, most)
         self._seen = look()
         self._took: deque[float] = deque(maxlen=1000)  # seconds each, of the last tasks
@@ -58,9 +60,14 @@ class Askers:
         """From time to time: how much time was left, and what follows from it."""
         if time.monotonic() - self._seen.at >= LOOK_EVERY_S:
             before, self._seen = self._seen, look()
-            used = self._core.used(before, self._seen)
-            longer, waiting = self._times_longer(), self._tasks.qsize()
-            self._enough = how_many(self._enough, self._most, used, longer, waiting)
+            self._is_full = is_full(self._core.used(before, self._seen))
+            self._enough = how_many(
+                self._enough,
+                self._most,
+                full=self._is_full,
+                longer=self._times_longer(),
+                waiting=self._tasks.qsize(),
+            )
 
     def _times_longer(self) -> float:
         """How many times as long tasks take now as when they were quickest."""
@@ -78,6 +85,8 @@ class Askers:
             except Empty:
                 break
             self._core.join()
+            if self._is_full:  # else it would keep both the writer and his lock
+                let_write()
             began = time.monotonic()
             task()
             self._took.append(time.monotonic() - began)
@@ -85,13 +94,17 @@ class Askers:
             self._running -= 1
 
 
-def how_many(now: int, most: int, used: Used, longer: float, waiting: int) -> int:
+def is_full(used: Used) -> bool:
+    """Whether no time is left: threads that are in each other's way stand in the writer's too."""
+    return used.own > BUSY or (used.core > FULL and used.own > FAIR)
+
+
+def how_many(now: int, most: int, *, full: bool, longer: float, waiting: int) -> int:
     """How many threads are right after so many.
 
-    By the time that was used, by how many times longer a task takes than it can, and by how many
+    By whether no time is left, by how many times longer a task takes than it can, and by how many
     tasks wait.
     """
-    full = used.own > BUSY or (used.core > FULL and used.own > FAIR)
     if full and longer > LONGER:
         return max(now - now // 4, min(FEWEST, most))
     return min(2 * now, most) if waiting else now

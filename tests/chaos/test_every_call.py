@@ -22,7 +22,7 @@ from sqlalchemy import event, func, select, update
 
 import tasks
 from app import create_app
-from app.core import many, queue
+from app.core import many, queue, sqlite_file
 from app.core.db import db, db_now, persist, reading, transaction
 from app.fixtures.details import DetailWork
 from app.fixtures.fetch import fetch_day
@@ -77,6 +77,7 @@ class Countdown:
         event.listen(db.engine, "before_cursor_execute", self)
         db.engine.dialect.do_commit = self.before(db.engine.dialect.do_commit)
         many.copy = self.before(many.copy)
+        sqlite_file._begin_now = self.before(sqlite_file._begin_now)
         for name in ("send_packed_command", "read_response"):
             setattr(AbstractConnection, name, self.before(getattr(AbstractConnection, name)))
 

@@ -33,7 +33,7 @@ def scene(stack: dict[str, str], tmp_path: Path) -> Iterator[Stage]:
     """A migrated stack with a slow sandbox, no worker yet."""
     port = str(free_port())
     with stage(tmp_path, SANDBOX_PORT=port, SOURCES="sandbox", **stack) as made:
-        sandbox = ("-m", "app.sandbox", "--port", port, "--no-demo", "--latency-ms", "150")
+        sandbox = ("-m", "app.sandbox", "--port", port, "--no-demo", "--latency-ms", "300")
         made.start(*sandbox, name="sandbox")
         made.until_listens(port)
         yield made
