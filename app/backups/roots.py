@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from app.backups.depot import Tell, sync_folder
+from app.core.sqlite_file import begin_to_write
 
 TWIN = "fikstur_twin_"
 LOG = "audit_log"  # no restore takes back what is written to it, not even meanwhile
@@ -196,8 +197,11 @@ def _in_slices(file: sqlite3.Connection, statement: str, table: str) -> float:
 
 
 @contextmanager
-def _writing(file: sqlite3.Connection, how: str = "IMMEDIATE") -> Iterator[None]:
-    file.execute(f"BEGIN {how}")
+def _writing(file: sqlite3.Connection, *, lock: bool = True) -> Iterator[None]:
+    if lock:
+        begin_to_write(file)
+    else:
+        file.execute("BEGIN")
     try:
         yield
         file.execute("COMMIT")
@@ -264,7 +268,7 @@ def _copy_out(live: Path, to: Path) -> None:
         to.chmod(0o600)
         file.execute("PRAGMA journal_mode=OFF")
         file.execute("ATTACH ? AS live", (str(live),))
-        with _writing(file, "DEFERRED"):  # an immediate one would lock the live file too
+        with _writing(file, lock=False):  # or the live file would be locked too
             for name, sql in _objects(file, "table", "live"):
                 file.execute(sql)
                 file.execute(f'INSERT INTO main."{name}" SELECT * FROM live."{TWIN}{name}"')  # noqa: S608

@@ -8,8 +8,10 @@ in a third of the time, and the next process can begin.
 import sqlite3
 import threading
 import time
+from typing import cast
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
 
 BUSY_TIMEOUT_S = 30
 TRY_EVERY_S = 0.003
@@ -45,40 +47,44 @@ def _begin(connection: Connection) -> None:
     # A transaction that reads first and writes later fails at once with "database is locked" when
     # somebody wrote in between, whatever the timeout: writers take the lock at the start.
     if _writes(connection):
-        _take_the_lock(connection)
+        try:
+            begin_to_write(cast(sqlite3.Connection, connection.connection.driver_connection))
+        except sqlite3.OperationalError as error:
+            raise OperationalError(WRITE, None, error) from error
         _nobody_writes.clear()
     else:
         connection.exec_driver_sql("BEGIN")
 
 
-def _take_the_lock(connection: Connection) -> None:
-    """As SQLite would by itself, only that it looks again after 25 to 100 ms."""
-    file: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
-    give_up_at = time.monotonic() + BUSY_TIMEOUT_S
+def begin_to_write(file: sqlite3.Connection) -> None:
+    """Begin a transaction that holds the lock; wait for it as long as the connection is patient.
+
+    As SQLite would by itself, only that it looks again after 25 to 100 ms. sqlite3.OperationalError
+    when the time is up, or something else is wrong.
+    """
+    patience_ms: int = file.execute("PRAGMA busy_timeout").fetchone()[0]
+    give_up_at = time.monotonic() + patience_ms / 1000
     _be_patient(file, 0)
     try:
-        while (error := _begin_now(file)) and _is_busy(error) and time.monotonic() < give_up_at:
+        while _is_taken(file, give_up_at):
             time.sleep(TRY_EVERY_S)
-        if error:
-            connection.exec_driver_sql(WRITE)  # once more, to hear it as SQLAlchemy tells it
     finally:
-        _be_patient(file, BUSY_TIMEOUT_S)
+        _be_patient(file, patience_ms)
 
 
-def _begin_now(file: sqlite3.Connection) -> sqlite3.OperationalError | None:
+def _is_taken(file: sqlite3.Connection, give_up_at: float) -> bool:
     try:
         file.execute(WRITE)
     except sqlite3.OperationalError as error:
-        return error
-    return None
+        is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+        if not is_busy or time.monotonic() > give_up_at:
+            raise
+        return True
+    return False
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-
-
-def _be_patient(file: sqlite3.Connection, seconds: float) -> None:
-    file.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+def _be_patient(file: sqlite3.Connection, milliseconds: int) -> None:
+    file.execute(f"PRAGMA busy_timeout={milliseconds}")
 
 
 def _end(connection: Connection) -> None:

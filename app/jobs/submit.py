@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audit.trail import note
-from app.core.db import current_time, db_now, insert_into, table_of
+from app.core.db import current_time, db_now, insert_into
+from app.core.many import append
 from app.jobs import failover
-from app.jobs.models import OPEN_ITEM, OPEN_JOB, Job, JobItem, JobState, Trigger
+from app.jobs.models import OPEN_ITEM, OPEN_JOB, ItemState, Job, JobItem, JobState, Trigger
 from app.jobs.moves import note_job
 
 
@@ -115,16 +116,12 @@ def _insert_job(
 def _insert_items(
     session: Session, job_id: int, items: Sequence[ItemRequest], now: datetime
 ) -> None:
-    session.execute(
-        insert(table_of(JobItem)),
-        [
-            {
-                "job_id": job_id,
-                "kind": item.kind,
-                "source": item.source,
-                "key": item.key,
-                "not_before": now,
-            }
-            for item in items
-        ],
+    as_new = {"job_id": job_id, "state": ItemState.WAITING, "not_before": now, **_UNTRIED}
+    append(
+        session,
+        JobItem,
+        [as_new | {"kind": item.kind, "source": item.source, "key": item.key} for item in items],
     )
+
+
+_UNTRIED = dict.fromkeys(("attempts", "crashes", "fence"), 0)

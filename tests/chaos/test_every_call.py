@@ -77,7 +77,7 @@ class Countdown:
         event.listen(db.engine, "before_cursor_execute", self)
         db.engine.dialect.do_commit = self.before(db.engine.dialect.do_commit)
         many.copy = self.before(many.copy)
-        sqlite_file._begin_now = self.before(sqlite_file._begin_now)
+        sqlite_file.begin_to_write = self.before(sqlite_file.begin_to_write)
         for name in ("send_packed_command", "read_response"):
             setattr(AbstractConnection, name, self.before(getattr(AbstractConnection, name)))
 

@@ -42,10 +42,16 @@ def write(name: str = "x") -> None:
         session.add(SourceState(source=name))
 
 
-def test_who_comes_in_vain_hears_it_as_of_any_database_and_may_try_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_S", 0.2)
+@pytest.fixture
+def _impatient(app: Flask) -> None:
+    """Connections wait for a fifth of a second."""
+    del app
+    sa.event.listen(db.engine, "connect", lambda file, _: file.execute("PRAGMA busy_timeout=200"))
+    db.engine.dispose()
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_who_comes_in_vain_hears_it_as_of_any_database_and_may_try_again() -> None:
     with written_elsewhere() as somebody:
         with pytest.raises(OperationalError, match="locked") as error:
             write()
