@@ -356,7 +356,7 @@ def _read_details(case: _Case, rows: list[msgspec.Raw]) -> Outcome:
     kind, ids = case.wants.kind, case.wants.ids
     found, rejected = _each(lambda row: case.source.detail(kind, row), rows)
     if len(ids) == 1:  # statistics and the like do not say whose they are
-        found = [_of_match(one, one.match_id or ids[0]) for one in found]
+        found = [one if one.match_id else _of_match(one, ids[0]) for one in found]
     stranger = next((one.match_id for one in found if ids and one.match_id not in ids), None)
     if stranger is not None:
         return case.outcome(Code.SCHEMA_MISSING_KEY, STRANGER, detail=stranger[:100])

@@ -184,8 +184,7 @@ class SofaScore(OpenSource):
         (measured on 779 of 784 scores), and would print 5-4 for a 1-1.
         """
         event = decoding.read_row(row, _Event)
-        kickoff = decoding.epoch(event.start_timestamp, "startTimestamp")
-        return msgspec.structs.replace(_match(event, kickoff), **_scores(event))
+        return _match(event, decoding.epoch(event.start_timestamp, "startTimestamp"))
 
     def detail_rows(self, kind: str, text: str) -> list[msgspec.Raw]:
         """The object under "event"; of the other kinds the whole answer."""
@@ -235,6 +234,7 @@ def _match(event: _Event, kickoff: datetime) -> Match:
         women={"F": True, "M": False}.get(event.home_team.gender or ""),
         winner=_WINNER.get(event.winner_code or 0),
         decided_by=_decided_by(event, status),
+        **_scores(event, status),
     )
 
 
@@ -252,14 +252,14 @@ def _decided_by(event: _Event, status: MatchStatus) -> DecidedBy | None:
     return _DECIDED.get(event.status.code or 0) if status is MatchStatus.FINISHED else None
 
 
-def _scores(event: _Event) -> dict[str, int | None]:
+def _scores(event: _Event, status: MatchStatus) -> dict[str, int | None]:
     """Both sides' scores by the names of `Match`; before the kick-off only the aggregate counts."""
     scores: dict[str, int | None] = {}
     for side, score in (("home", event.home_score), ("away", event.away_score)):
         if score is None:
             continue
         scores[f"{side}_aggregate"] = score.aggregated
-        if _status(event) not in _NOT_STARTED:
+        if status not in _NOT_STARTED:
             scores[f"{side}_score"] = score.display
             scores[f"{side}_half_time"] = score.period1
             scores[f"{side}_regular"] = score.normaltime
