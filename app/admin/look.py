@@ -232,7 +232,9 @@ def _days_asked(job: Job) -> str:
 
 def _details_asked(job: Job) -> str:
     kinds = ", ".join(word(words.DETAILS, str(kind)) for kind in job.params.get("kinds", []))
-    return f"{job.params.get('matches', '')} × {kinds} · {job.params.get('source', '')}"
+    matches = job.params.get("matches")
+    count = "" if matches is None else format_decimal(matches)
+    return f"{count} × {kinds} · {job.params.get('source', '')}"
 
 
 def _backup_asked(job: Job) -> str:

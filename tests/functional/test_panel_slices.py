@@ -144,6 +144,17 @@ def test_the_file_of_a_slice_is_read_back_as_its_keys(app: Flask, form: str, lan
     assert from_file(f"x.{form}", content).ids == ("100001002", "100001004")
 
 
+@pytest.mark.parametrize(("language", "told"), [("tr", "20.000 × "), ("en", "20,000 × ")])
+def test_how_many_matches_were_asked_for_reads_as_a_number(
+    app: Flask, language: str, told: str
+) -> None:
+    with transaction() as session:
+        items = [ItemRequest("detail_event", "100001002", "sandbox")]
+        request = JobRequest("fetch_details", items, {"matches": 20_000})
+        made = submit(session, request, by="x", trigger=Trigger.PANEL)
+    assert told in signed_in(app, language=language).text(f"/admin/job/{made.job_id}")
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_text_is_a_formula_in_either_file(app: Flask, text: str) -> None:
     rows = [[text, -5, None, "a\x00b\x0b\uffffc" + "x" * 40_000]]
