@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-BUSY_TIMEOUT_S = 30
+from app.core.sqlite_file import BUSY_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)

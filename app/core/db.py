@@ -140,8 +140,7 @@ def _engine_options(url: str, threads: int) -> dict[str, Any]:
     # The connection that was used last first: pages and prepared statements are kept by each.
     pool = {"pool_size": threads + 4, "max_overflow": threads, "pool_use_lifo": True}
     if url.startswith("sqlite"):
-        patience = {"timeout": sqlite_file.BUSY_TIMEOUT_S}
-        return {**pool, "connect_args": {**patience, "check_same_thread": False}}
+        return {**pool, "connect_args": sqlite_file.CONNECT}
     return {
         **pool,
         "pool_pre_ping": True,
@@ -150,16 +149,12 @@ def _engine_options(url: str, threads: int) -> dict[str, Any]:
 
 
 def keep_few_pages() -> None:
-    """Let connections made from now on keep half a megabyte of an SQLite file instead of two.
+    """Few pages of an SQLite file per connection, for who writes much and has many of them.
 
-    For who writes much and has many connections; what he reads again the system keeps.
+    What he reads again the system keeps.
     """
     if db.engine.dialect.name == "sqlite":
-        event.listen(db.engine, "connect", _keep_few_pages)
-
-
-def _keep_few_pages(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA cache_size=-500")
+        sqlite_file.keep_few_pages(db.engine)
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:

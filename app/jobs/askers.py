@@ -85,7 +85,7 @@ class Askers:
             except Empty:
                 break
             self._core.join()
-            if self._is_full:  # else it would keep both the writer and his lock
+            if self._is_full:  # what a task takes then, it takes from the one who writes
                 let_write()
             began = time.monotonic()
             task()

@@ -116,12 +116,10 @@ def _insert_job(
 def _insert_items(
     session: Session, job_id: int, items: Sequence[ItemRequest], now: datetime
 ) -> None:
-    as_new = {"job_id": job_id, "state": ItemState.WAITING, "not_before": now, **_UNTRIED}
+    untried = {"state": ItemState.WAITING, "attempts": 0, "crashes": 0, "fence": 0}
+    as_new = {"job_id": job_id, "not_before": now, **untried}
     append(
         session,
         JobItem,
         [as_new | {"kind": item.kind, "source": item.source, "key": item.key} for item in items],
     )
-
-
-_UNTRIED = dict.fromkeys(("attempts", "crashes", "fence"), 0)

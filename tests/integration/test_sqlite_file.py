@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYetError
 from contextlib import closing, contextmanager
@@ -37,9 +37,18 @@ def patience_ms() -> int:
         return int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
 
 
-def write(name: str = "x") -> None:
+@contextmanager
+def writing() -> Iterator[None]:
+    """A transaction that has written and is not over."""
     with transaction() as session:
-        session.add(SourceState(source=name))
+        session.add(SourceState(source="x"))
+        session.flush()
+        yield
+
+
+def write() -> None:
+    with writing():
+        pass
 
 
 @pytest.fixture
@@ -85,9 +94,9 @@ def test_one_who_waits_writes_as_soon_as_he_can(app: Flask) -> None:
     assert patience_ms() == sqlite_file.BUSY_TIMEOUT_S * 1000
 
 
-def waits(done: Callable[[], None] = sqlite_file.let_write) -> bool:
-    """Whether another thread is kept by it for now."""
-    thread = threading.Thread(target=done, daemon=True)
+def waits() -> bool:
+    """Whether another thread is kept by one who writes for now."""
+    thread = threading.Thread(target=sqlite_file.let_write, daemon=True)
     thread.start()
     thread.join(0.2)
     return thread.is_alive()
@@ -95,9 +104,7 @@ def waits(done: Callable[[], None] = sqlite_file.let_write) -> bool:
 
 def test_nobody_is_in_the_way_of_one_who_writes() -> None:
     assert not waits()
-    with transaction() as session:
-        session.add(SourceState(source="x"))
-        session.flush()
+    with writing():
         assert waits()
         with reading() as other:
             other.execute(sa.select(SourceState))
@@ -109,18 +116,14 @@ def test_nor_kept_by_one_who_reads_or_broke_off() -> None:
     with reading() as session:
         session.execute(sa.select(SourceState))
         assert not waits()
-    with pytest.raises(ZeroDivisionError), transaction() as session:
-        session.add(SourceState(source="x"))
-        session.flush()
+    with pytest.raises(ZeroDivisionError), writing():
         raise ZeroDivisionError
     assert not waits()
 
 
 def test_nor_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_file, "LONG_S", 0.1)
-    with transaction() as session:
-        session.add(SourceState(source="x"))
-        session.flush()
+    with writing():
         began = time.monotonic()
         sqlite_file.let_write()
         assert time.monotonic() - began >= 0.1

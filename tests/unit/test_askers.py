@@ -68,24 +68,28 @@ def test_never_fewer_than_keep_it_going() -> None:
     assert how_many(2, 2, full=True, longer=9, waiting=100) == 2
 
 
-def test_one_that_breaks_off_does_not_lose_the_others() -> None:
-    askers, done = Askers("test", 2, OneCore()), []
+def do_twenty(askers: Askers) -> list[int]:
+    """Which of twenty tasks were done."""
+    done: list[int] = []
     for number in range(20):
         askers.give(lambda n=number: done.append(n))
     wait_until(lambda: askers.wake() or len(done) == 20, 10, 0.005)
-    assert sorted(done) == list(range(20))
+    return done
+
+
+def test_one_that_breaks_off_does_not_lose_the_others() -> None:
+    askers = Askers("test", 2, OneCore())
+    assert sorted(do_twenty(askers)) == list(range(20))
 
 
 @pytest.mark.parametrize("full", [True, False])
 def test_only_where_no_time_is_left_do_they_wait_for_one_who_writes(
     monkeypatch: pytest.MonkeyPatch, full: bool
 ) -> None:
-    waited, done = [], []
+    waited = []
     monkeypatch.setattr(askers_module, "let_write", lambda: waited.append(1))
     monkeypatch.setattr(askers_module, "is_full", lambda _used: full)
     askers = Askers("test", 2, OneCore())
     time.sleep(LOOK_EVERY_S)  # then the next look is due
-    for number in range(20):
-        askers.give(lambda n=number: done.append(n))
-    wait_until(lambda: askers.wake() or len(done) == 20, 10, 0.005)
+    do_twenty(askers)
     assert len(waited) == (20 if full else 0)
