@@ -13,7 +13,7 @@ from sqlalchemy import CTE, ColumnElement, and_, case, exists, or_, select, tupl
 from sqlalchemy.orm import Session, aliased
 
 from app.core.db import BATCH, db_now
-from app.core.many import one_of
+from app.core.many import looked_up, one_of
 from app.core.text import N_, Sentence
 from app.jobs import failover
 from app.jobs.models import OPEN_JOB, ItemOutcome, ItemState, Job, JobItem, JobState
@@ -118,7 +118,7 @@ def _next(job_id: int, kinds: Collection[str], most: int, *only: ColumnElement[b
 def _take(session: Session, chosen: CTE, worker: str, terms: Terms) -> list[ItemRow]:
     return move(
         session,
-        JobItem.id.in_(select(chosen.c.id)),
+        looked_up(JobItem.id, select(chosen.c.id)),
         from_state=ItemState.WAITING,
         event="claimed",
         state=ItemState.RUNNING,
@@ -143,8 +143,20 @@ def may_run_now() -> tuple[ColumnElement[bool], ...]:
         )
         .correlate(JobItem)
     )
-    held = exists().where(SourceState.source == JobItem.source, _is_held()).correlate(JobItem)
-    return (JobItem.state == ItemState.WAITING, JobItem.not_before <= db_now(), job_open, ~held)
+    held = select(SourceState.source).where(_is_held())
+    # By NOT EXISTS PostgreSQL reckons with nothing left, and sorts all that waits at each claim.
+    free = or_(JobItem.source.is_(None), JobItem.source.not_in(held))
+    return (JobItem.state == ItemState.WAITING, JobItem.not_before <= db_now(), job_open, free)
+
+
+def has_claimable() -> ColumnElement[bool]:
+    """Whether a job has an item that could be claimed now.
+
+    As one to be found: of EXISTS, PostgreSQL would make a list of all jobs' items that could be.
+    """
+    first = select(JobItem.id).where(JobItem.job_id == Job.id, *may_run_now())
+    in_order = first.order_by(JobItem.not_before, JobItem.id).limit(1)
+    return in_order.correlate(Job).scalar_subquery().is_not(None)
 
 
 def _is_held() -> ColumnElement[bool]:
@@ -270,7 +282,7 @@ def reap(session: Session, most: int = BATCH) -> list[ItemRow]:
     last_crash = JobItem.crashes + 1 >= MOST_CRASHES
     return move(
         session,
-        and_(JobItem.id.in_(select(expired.c.id)), JobItem.lease_until < db_now()),
+        and_(looked_up(JobItem.id, select(expired.c.id)), JobItem.lease_until < db_now()),
         from_state=ItemState.RUNNING,
         event="crashed",
         state=case(

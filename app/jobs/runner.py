@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from app.core.clock import now
@@ -112,7 +112,7 @@ def more_to_claim(job_id: int) -> bool:
 def kind_to_claim(job_id: int) -> str | None:
     """The kind of the job, its bell's name, if an item of it could be claimed now."""
     with reading() as session:
-        return session.scalar(select(Job.kind).where(Job.id == job_id, _claimable()))
+        return session.scalar(select(Job.kind).where(Job.id == job_id, ledger.has_claimable()))
 
 
 def more_urgent(job_id: int) -> list[tuple[str, int]]:
@@ -121,16 +121,12 @@ def more_urgent(job_id: int) -> list[tuple[str, int]]:
     than = select(this.priority).where(this.id == job_id).scalar_subquery()
     before = (
         select(Job.kind, Job.id)
-        .where(Job.state.in_(OPEN_JOB), Job.priority > than, _claimable())
+        .where(Job.state.in_(OPEN_JOB), Job.priority > than, ledger.has_claimable())
         .order_by(Job.priority.desc(), Job.id)
         .limit(MOST_URGENT)
     )
     with reading() as session:
         return [(kind, other) for kind, other in session.execute(before)]
-
-
-def _claimable() -> ColumnElement[bool]:
-    return exists().where(JobItem.job_id == Job.id, *ledger.may_run_now()).correlate(Job)
 
 
 def _work_on_item(worker: Worker, claim: Claim, handler: Handler) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, ScalarSelect, exists, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.core.clock import now
@@ -201,11 +201,10 @@ def ring_waiting(ring: Ring) -> None:
 
     Urgent ones first, then who was served longest ago: the first to come takes the free slots.
     """
-    claimable = exists().where(JobItem.job_id == Job.id, *ledger.may_run_now()).correlate(Job)
     untold = or_(Job.rung_at.is_(None), Job.rung_at < db_now(-RING_AGAIN_S), _rung_in_vain())
     waiting = (
         select(Job.id, Job.kind, Job.priority, _last_claim().label("served"))
-        .where(Job.state.in_(OPEN_JOB), untold, claimable)
+        .where(Job.state.in_(OPEN_JOB), untold, ledger.has_claimable())
         .order_by(Job.priority.desc(), Job.rung_at.asc().nulls_first(), Job.id)
         .limit(16)
     )
@@ -219,17 +218,19 @@ def ring_waiting(ring: Ring) -> None:
 
 def _rung_in_vain() -> ColumnElement[bool]:
     """A slot that it waits for was free only after its last bell."""
-    return (
-        exists()
+    waits = (  # one to be found, lest PostgreSQL looks through all that waits first
+        select(JobItem.id)
         .where(
             JobItem.job_id == Job.id,
             JobItem.state == ItemState.WAITING,
-            SourceState.source == JobItem.source,
-            SourceState.free_at > Job.rung_at,
-            SourceState.free_at <= db_now(),
+            JobItem.source == SourceState.source,
         )
-        .correlate(Job)
+        .limit(1)
+        .correlate(Job, SourceState)
+        .scalar_subquery()
     )
+    freed = and_(SourceState.free_at > Job.rung_at, SourceState.free_at <= db_now())
+    return exists().where(freed, waits.is_not(None)).correlate(Job)
 
 
 def _last_claim() -> ScalarSelect[int]:
