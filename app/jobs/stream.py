@@ -1,9 +1,9 @@
 """Working on many light items at once: claim on, ask from many threads, write in batches.
 
-    claim 200 ──> fetch threads ──> answers ──> one transaction for all that have come
+    claim 200 ──> fetch threads ──> answers ──> read ──> one transaction for all that have come
 
 There is no barrier between batches: a slow answer delays only itself. The thread that calls `run`
-claims and writes; the others only ask, and never touch the database.
+claims, reads and writes; the others only ask, and never touch the database.
 """
 
 import contextlib
@@ -37,10 +37,14 @@ SPARE_S = 1.0
 RATE_OVER = 3  # seconds, about
 MOST_SPARE = 600
 PATIENCE_S = 0.02
+FEW = 32  # answers; more of them are not waited for
 SLICE_S = 5.0  # longer than of heavy work: a slice ends with its slowest request
 TURN_S = 2.0  # while another job of the same source waits
 SHORTEST_REST_S, LONGEST_REST_S = 0.25, 2.0  # between bells passed on to other processes
 MOST_S = 60.0  # of slices one after the other while nobody waits: a stream that ends runs dry
+
+
+Reading = Callable[[], Sequence[Any]]  # decides what came: one answer per claim, in their order
 
 
 class LightWork(Protocol):
@@ -60,8 +64,8 @@ class LightWork(Protocol):
     def look(self, session: Session, claims: Sequence[Claim]) -> Mapping[int, Any]:
         """What was known of each item before it is asked for, by item id."""
 
-    def ask(self, claims: Sequence[Claim], before: Mapping[int, Any]) -> list[Any]:
-        """Ask and decide, in a thread of its own: one answer per claim, in their order."""
+    def ask(self, claims: Sequence[Claim], before: Mapping[int, Any]) -> Reading:
+        """Ask, in a thread of its own; what came may be read later, in the one that writes."""
 
     def at_once(self, source: str | None) -> int:
         """How many requests to a source may be on their way from this process."""
@@ -221,8 +225,9 @@ class _Come:
     """A request that came back, or broke."""
 
     claims: Sequence[Claim]
-    answers: Sequence[Any]
+    read: Reading | None = None  # until it is
     error: Exception | None = None
+    answers: Sequence[Any] = ()
     at: float = field(default_factory=time.monotonic)
 
 
@@ -248,7 +253,8 @@ class Stream:
         self._looks = deque([(time.monotonic(), 0)], maxlen=RATE_OVER)  # when, and how many then
         self._suspects_out = False
         self._come: SimpleQueue[_Come] = SimpleQueue()
-        self._gathered: list[_Come] = []
+        self._unread: list[_Come] = []
+        self._gathered: list[_Come] = []  # to be written
 
     def run(self, time_slice: _Slice) -> bool:
         """Work until the slice is over or nothing can be claimed. True when more could run now."""
@@ -270,7 +276,9 @@ class Stream:
                 if not self._out:
                     break
             self._pools.wake()
+            self._read()
             self._write_when_due()
+        self._read()
         if self._gathered:
             self._write()
         return more and not self._worker.stopping.is_set()
@@ -298,7 +306,7 @@ class Stream:
     def _has_room(self) -> bool:
         """Nothing is added to items that a worker died with: a small hand on purpose."""
         if self._suspects_out:
-            return not self._out and not self._gathered
+            return not self._claims
         return self._out <= AT_ONCE + self._spare() // 4
 
     def _spare(self) -> int:
@@ -320,11 +328,11 @@ class Stream:
                 self._worker.check(claim)
             self._come.put(_Come(claims, self._work.ask(claims, before)))
         except Exception as error:  # noqa: BLE001  told to the thread that writes
-            self._come.put(_Come(claims, (), error))
+            self._come.put(_Come(claims, error=error))
 
     def _gather(self) -> None:
         """Take in what has come; being woken for each answer would cost as much as the answer."""
-        if self._out and self._come.empty():
+        if self._out and self._come.qsize() < FEW:
             time.sleep(PATIENCE_S)
         with contextlib.suppress(Empty):
             while True:
@@ -333,7 +341,19 @@ class Stream:
     def _take_in(self, come: _Come) -> None:
         self._out -= len(come.claims)
         self._back += len(come.claims)
-        self._gathered.append(come)
+        self._unread.append(come)
+
+    def _read(self) -> None:
+        """Many in a row: one between two requests, in a thread that asks, costs much more."""
+        for come in self._unread:
+            if come.read is not None:
+                try:
+                    come.answers = come.read()
+                except Exception as error:  # noqa: BLE001  recorded as the item's
+                    come.error = error
+                come.read = None  # it has hold of the whole answer
+        self._gathered += self._unread
+        self._unread.clear()
 
     def _write_when_due(self) -> None:
         if not self._gathered:

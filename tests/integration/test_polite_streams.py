@@ -16,6 +16,8 @@ from sqlalchemy import func, select, update
 
 from app.core.clock import now
 from app.core.db import current_time, reading, transaction
+from app.errors import classify
+from app.fixtures import details
 from app.fixtures.details import DetailWork
 from app.fixtures.details_request import details_plan
 from app.jobs.models import JobEvent, Trigger
@@ -23,7 +25,7 @@ from app.jobs.stream import Streams
 from app.jobs.submit import submit as submit_job
 from app.jobs.worker import Worker
 from app.sources import pace, pause
-from app.sources.base import Request
+from app.sources.base import Code, Failure, Request
 from app.sources.limits import Grant
 from app.sources.models import RequestLog, SourceState
 from app.sources.registry import adapter
@@ -169,6 +171,40 @@ def test_a_worker_whose_clock_is_behind_asks_again_once_the_pause_is_over() -> N
     assert counts(job_id)["done"] == 20
 
 
+def large(request: Request) -> Any:
+    whole = the_api(request)
+    return answer(whole.body + b" " * details.SMALL)
+
+
+@pytest.mark.parametrize(
+    ("reply", "at_once"),
+    [
+        (the_api, False),
+        (large, True),
+        (answer(b"{}", 429, retry_after="60"), True),
+        (answer(b"{}", 404), True),
+        (Failure(Code.CONN_RESET, "reset", 5), True),
+    ],
+    ids=["small and good", "large", "refused", "not found", "no answer"],
+)
+def test_only_a_small_good_answer_waits_for_being_read_with_others(
+    reply: Any, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal stops those who ask beside it; hundreds of large ones would fill the memory."""
+    job_id, process, read = ask(1), Process(reply), []
+    monkeypatch.setattr(
+        details, "classify", lambda *a, **k: read.append(a) or classify.classify(*a, **k)
+    )
+    claims = process.worker.claim(job_id, ["detail_event"], deadline_s=60)
+    with reading() as session:
+        before = process.details.look(session, claims)
+    reads = process.details.ask(claims, before)
+    assert bool(read) == at_once
+    (answered,) = reads()
+    assert answered.claim == claims[0]
+    assert len(read) == 1
+
+
 def test_refusals_of_one_storm_count_once_though_they_are_written_one_after_the_other() -> None:
     job_id = ask(2)
     refusing = [Process(answer(b"{}", 429, retry_after="60")) for _ in range(2)]
@@ -177,7 +213,7 @@ def test_refusals_of_one_storm_count_once_though_they_are_written_one_after_the_
         claims = process.worker.claim(job_id, ["detail_event"], deadline_s=60)
         with reading() as session:
             before = process.details.look(session, claims)
-        hands.append(process.details.ask(claims, before))
+        hands.append(process.details.ask(claims, before)())
         came.append(now())
     for process, answers in zip(refusing, hands, strict=True):
         time.sleep(0.5)

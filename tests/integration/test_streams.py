@@ -195,6 +195,21 @@ def test_when_the_database_is_away_for_long_nothing_is_tried_one_by_one(
     assert states(job_id) == {ItemState.DONE: 30}
 
 
+def test_what_cannot_be_read_spoils_itself_alone() -> None:
+    job_id, work = a_job(30), Work()
+    ask = work.ask
+
+    def unreadable(claims: Sequence[Claim], before: Any) -> Any:
+        read = ask(claims, before)
+        return read if claims[0].key != "7" else lambda: 1 // 0
+
+    work.ask = unreadable  # type: ignore[method-assign]
+    Streams(Worker(lease_s=30), work).work_on(job_id)
+    assert states(job_id) == {ItemState.DONE: 29, ItemState.WAITING: 1}
+    (broken,) = [item for item in items_of(job_id) if item.state == ItemState.WAITING]
+    assert (broken.key, broken.code) == ("7", "INTERNAL")
+
+
 def once(work: Any) -> Any:
     with transaction() as session:
         return work(session)
