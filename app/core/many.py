@@ -143,7 +143,7 @@ class looked_up(one_of):  # noqa: N801  reads as the condition it is
 
     inherit_cache = True
 
-    def __init__(self, column: Any, found: Select[tuple[int]]) -> None:
+    def __init__(self, column: Any, found: Select[int]) -> None:
         FunctionElement.__init__(self, column, found.scalar_subquery())
 
 

@@ -149,6 +149,7 @@ def may_run_now() -> tuple[ColumnElement[bool], ...]:
     return (JobItem.state == ItemState.WAITING, JobItem.not_before <= db_now(), job_open, free)
 
 
+@functools.cache
 def has_claimable() -> ColumnElement[bool]:
     """Whether a job has an item that could be claimed now.
 

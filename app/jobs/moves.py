@@ -6,6 +6,7 @@ waiting ──claim──> running ──finish──> done | failed
        give back, reap, fail over to the next source
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.core.db import SentenceText, db_now, table_of
 from app.core.many import one_of
@@ -66,31 +68,6 @@ class Report(msgspec.Struct, frozen=True):
     message: Sentence | None = None
 
 
-def move(
-    session: Session,
-    where: ColumnElement[bool],
-    *,
-    from_state: ItemState,
-    event: str,
-    report: Report | None = None,
-    ends_jobs: bool = True,
-    **values: Any,
-) -> list[ItemRow]:
-    """Change the state of items, write their history, and end jobs that have nothing left.
-
-    Returns the changed rows as they are now. An item not in `from_state` is left alone.
-    """
-    if report is not None:
-        values |= {"code": report.code, "message": report.message}
-    statement = update(_ITEM).where(where, _ITEM.c.state == from_state).values(values)
-    rows: list[ItemRow] = list(session.execute(statement.returning(*_COLUMNS)).all())
-    if rows:
-        _note_items(session, [row.id for row in rows], event, report or Report())
-    if ends_jobs:
-        settle(session, sorted({row.job_id for row in rows if row.state not in OPEN_ITEM}))
-    return rows
-
-
 _ITEM = table_of(JobItem)
 _COLUMNS = (
     _ITEM.c.id,
@@ -104,6 +81,33 @@ _COLUMNS = (
     _ITEM.c.crashes,
     _ITEM.c.worker,
 )
+
+
+def move(
+    session: Session,
+    where: ColumnElement[bool],
+    *,
+    from_state: ItemState,
+    event: str,
+    report: Report | None = None,
+    ends_jobs: bool = True,
+    **values: Any,
+) -> list[ItemRow]:
+    """Change the state of items, write their history, and end jobs that have nothing left.
+
+    Returns the changed rows as they are now. An item not in `from_state` is left alone. Where the
+    caller ends the jobs, only the ids come back.
+    """
+    if report is not None:
+        values |= {"code": report.code, "message": report.message}
+    statement = update(_ITEM).where(where, _ITEM.c.state == from_state).values(values)
+    told = statement.returning(*(_COLUMNS if ends_jobs else _COLUMNS[:1]))
+    rows: list[ItemRow] = list(session.execute(told).all())
+    if rows:
+        _note_items(session, [row.id for row in rows], event, report or Report())
+    if ends_jobs:
+        settle(session, sorted({row.job_id for row in rows if row.state not in OPEN_ITEM}))
+    return rows
 
 
 def move_claim(session: Session, claim: Claim, event: str, report: Report, **values: Any) -> None:
@@ -159,27 +163,25 @@ def note_job(session: Session, job_id: int, event: str, state: str | None) -> No
 
 def settle(session: Session, job_ids: Collection[int]) -> None:
     """Give each of these jobs its end if no item of it is open any more."""
+    if not job_ids:
+        return
+    ended = session.execute(_ending().where(Job.id.in_(job_ids))).all()
+    for row in ended:
+        note_job(session, row.id, "ended", row.state)
 
+
+@functools.cache  # building it costs more than asking the database
+def _ending() -> ReturningUpdate[int, str]:
     def any_item(*states: ItemState) -> ColumnElement[bool]:
         return exists().where(JobItem.job_id == Job.id, JobItem.state.in_(states)).correlate(Job)
 
-    if not job_ids:
-        return
-    ended = session.execute(
-        update(Job)
-        .where(Job.id.in_(job_ids), Job.state.in_(OPEN_JOB), ~any_item(*OPEN_ITEM))
-        .values(
-            state=case(
-                (any_item(*BAD_END), JobState.FAILED),
-                (any_item(ItemState.CANCELLED), JobState.CANCELLED),
-                else_=JobState.DONE,
-            ),
-            finished_at=db_now(),
-        )
-        .returning(Job.id, Job.state)
-    ).all()
-    for row in ended:
-        note_job(session, row.id, "ended", row.state)
+    how = case(
+        (any_item(*BAD_END), JobState.FAILED),
+        (any_item(ItemState.CANCELLED), JobState.CANCELLED),
+        else_=JobState.DONE,
+    )
+    over = update(Job).where(Job.state.in_(OPEN_JOB), ~any_item(*OPEN_ITEM))
+    return over.values(state=how, finished_at=db_now()).returning(Job.id, Job.state)
 
 
 class End(msgspec.Struct, frozen=True):
@@ -208,8 +210,11 @@ def move_held(session: Session, ends: Sequence[End]) -> None:
 
 
 def _way(end: End) -> object:
-    report = repr(end.report)  # it has no hash
+    report = _as_words.encode(end.report)  # it has no hash
     return end.state, end.event, report, end.outcome, _wait_s(end), end.burned
+
+
+_as_words = msgspec.json.Encoder(enc_hook=repr)
 
 
 def _wait_s(end: End) -> float:

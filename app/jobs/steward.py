@@ -5,6 +5,7 @@ There is no leader: each duty is safe to run in any number of processes at once.
 holder of items can do has a loop of its own: a queue that hangs must not cost a lease.
 """
 
+import functools
 import logging
 import threading
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.core.clock import now
@@ -201,19 +202,23 @@ def ring_waiting(ring: Ring) -> None:
 
     Urgent ones first, then who was served longest ago: the first to come takes the free slots.
     """
-    untold = or_(Job.rung_at.is_(None), Job.rung_at < db_now(-RING_AGAIN_S), _rung_in_vain())
-    waiting = (
-        select(Job.id, Job.kind, Job.priority, _last_claim().label("served"))
-        .where(Job.state.in_(OPEN_JOB), untold, ledger.has_claimable())
-        .order_by(Job.priority.desc(), Job.rung_at.asc().nulls_first(), Job.id)
-        .limit(16)
-    )
     with reading() as session:
-        found = session.execute(waiting).all()
+        found = session.execute(_untold()).all()
     jobs = sorted(found, key=lambda job: (-job.priority, job.served or 0))
     rung = [job.id for job in jobs if ring(job.kind, job.id, 2)]
     if rung:
         persist(lambda session: _mark_rung(session, rung))
+
+
+@functools.cache  # building it costs more than asking the database, each second
+def _untold() -> Select[int, str, int, int]:
+    late = or_(Job.rung_at.is_(None), Job.rung_at < db_now(-RING_AGAIN_S), _rung_in_vain())
+    return (
+        select(Job.id, Job.kind, Job.priority, _last_claim().label("served"))
+        .where(Job.state.in_(OPEN_JOB), late, ledger.has_claimable())
+        .order_by(Job.priority.desc(), Job.rung_at.asc().nulls_first(), Job.id)
+        .limit(16)
+    )
 
 
 def _rung_in_vain() -> ColumnElement[bool]:
