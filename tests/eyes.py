@@ -10,6 +10,7 @@ from app.core.db import current_time, reading
 from app.jobs.audit import imbalances
 from app.jobs.models import ItemState, JobEvent, JobItem
 from app.jobs.report import JobReport, job_report
+from app.sources.models import SourceState
 
 
 def look(job_id: int) -> JobReport:
@@ -33,7 +34,23 @@ def until_done(job_id: int, count: int, seconds: float = 60) -> JobReport:
         over = count < report.job.submitted or not report.is_open
         return report if report.items["done"] >= count and over else None
 
-    return wait_until(enough, seconds, 0.05)
+    try:
+        return wait_until(enough, seconds, 0.05)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; {_not_done(job_id)}") from None
+
+
+def _not_done(job_id: int) -> str:
+    """What a failure is to be found by: its database is gone soon after."""
+    with reading() as session:
+        waiting = session.scalars(
+            select(JobItem).where(JobItem.job_id == job_id, JobItem.state != "done").limit(5)
+        )
+        items = [(one.key, one.state, one.code, one.fence, one.not_before) for one in waiting]
+        sources = session.execute(
+            select(SourceState.source, SourceState.paused_until, SourceState.code)
+        )
+        return f"items {items}, sources {[tuple(row) for row in sources]}"
 
 
 def events(job_id: int, name: str) -> int:
