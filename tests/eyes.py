@@ -44,7 +44,9 @@ def _not_done(job_id: int) -> str:
     """What a failure is to be found by: its database is gone soon after."""
     with reading() as session:
         waiting = session.scalars(
-            select(JobItem).where(JobItem.job_id == job_id, JobItem.state != "done").limit(5)
+            select(JobItem)
+            .where(JobItem.job_id == job_id, JobItem.state != ItemState.DONE)
+            .limit(5)
         )
         items = [(one.key, one.state, one.code, one.fence, one.not_before) for one in waiting]
         sources = session.execute(

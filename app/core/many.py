@@ -90,6 +90,8 @@ class one_of(FunctionElement[bool]):  # noqa: N801  reads as the condition it is
 
     type = Boolean()
     inherit_cache = True
+    on_postgresql = "({column} = ANY ({values}))"
+    on_sqlite = "({column} IN (SELECT value FROM json_each({values})))"
 
     def __init__(self, column: Any, values: Collection[int] | Collection[str]) -> None:
         kind = _Numbers() if isinstance(column.type, Integer) else _Texts()
@@ -104,13 +106,13 @@ class one_of(FunctionElement[bool]):  # noqa: N801  reads as the condition it is
 @compiles(one_of, "postgresql")
 def _one_of_on_postgresql(element: one_of, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"({column} = ANY ({values}))"
+    return element.on_postgresql.format(column=column, values=values)
 
 
 @compiles(one_of, "sqlite")
 def _one_of_on_sqlite(element: one_of, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"({column} IN (SELECT value FROM json_each({values})))"  # noqa: S608  our own column
+    return element.on_sqlite.format(column=column, values=values)
 
 
 class fetched_one_by_one(one_of):  # noqa: N801  reads as the condition it is
@@ -121,18 +123,13 @@ class fetched_one_by_one(one_of):  # noqa: N801  reads as the condition it is
     """
 
     inherit_cache = True
+    on_postgresql = (
+        "({column} IN (SELECT CAST(e.value AS bigint)"
+        " FROM json_array_elements_text(CAST({values} AS json)) AS e(value)))"
+    )
 
     def __init__(self, column: Any, values: Collection[int]) -> None:
         FunctionElement.__init__(self, column, literal(json.dumps(list(values)), Text()))
-
-
-@compiles(fetched_one_by_one, "postgresql")
-def _fetched_on_postgresql(
-    element: fetched_one_by_one, compiler: SQLCompiler, **options: Any
-) -> str:
-    column, values = (compiler.process(part, **options) for part in element.clauses)
-    each = f"json_array_elements_text(CAST({values} AS json))"
-    return f"({column} IN (SELECT CAST(e.value AS bigint) FROM {each} AS e(value)))"  # noqa: S608
 
 
 class looked_up(one_of):  # noqa: N801  reads as the condition it is
@@ -142,21 +139,11 @@ class looked_up(one_of):  # noqa: N801  reads as the condition it is
     """
 
     inherit_cache = True
+    on_postgresql = "({column} = ANY (ARRAY{values}))"
+    on_sqlite = "({column} IN {values})"
 
     def __init__(self, column: Any, found: Select[int]) -> None:
         FunctionElement.__init__(self, column, found.scalar_subquery())
-
-
-@compiles(looked_up, "postgresql")
-def _looked_up_on_postgresql(element: looked_up, compiler: SQLCompiler, **options: Any) -> str:
-    column, found = (compiler.process(part, **options) for part in element.clauses)
-    return f"({column} = ANY (ARRAY{found}))"
-
-
-@compiles(looked_up, "sqlite")
-def _looked_up_on_sqlite(element: looked_up, compiler: SQLCompiler, **options: Any) -> str:
-    column, found = (compiler.process(part, **options) for part in element.clauses)
-    return f"({column} IN {found})"
 
 
 def append(session: Session, model: type[Base], rows: Sequence[Row]) -> None:

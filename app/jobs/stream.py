@@ -273,14 +273,11 @@ class Stream:
                 more = self._send_out()
             elif not goes_on:
                 time_slice.end()
-                if not self._out:
-                    break
             self._pools.wake()
             self._read()
             self._write_when_due()
-        self._read()
-        if self._gathered:
-            self._write()
+            if not goes_on and not self._out:
+                break
         return more and not self._worker.stopping.is_set()
 
     def _send_out(self) -> bool:

@@ -94,7 +94,7 @@ def test_a_bell_is_rung_for_one_that_waits(job_id: int, monkeypatch: pytest.Monk
     assert rung == [job_id]
 
 
-def test_nobody_more_urgent_is_looked_for_among_all_that_waits(
+def test_whether_something_can_be_claimed_is_known_by_one_item(
     job_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look(session: Session) -> None:
